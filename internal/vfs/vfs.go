@@ -1,0 +1,72 @@
+// Package vfs is the one door through which machreg reaches the file system,
+// so that every call a crash or a fault can hit may be made to fail or be
+// forgotten in a test.
+//
+// The interface holds what a registry file and its lock directory need and no
+// more. [OS] is the real file system. An implementation must keep two
+// properties that the commit protocol rests on: Rename replaces its target in
+// one step, and an Info taken from an open File describes that file for as
+// long as it is open, whatever happens to its name.
+package vfs
+
+import (
+	"io"
+	"io/fs"
+)
+
+// FS is a file system. All methods are safe for concurrent use; every path is
+// absolute or relative to the working directory, never a pattern.
+type FS interface {
+	// Open opens name for reading without waiting: a FIFO or a device does
+	// not block it. It follows symbolic links.
+	Open(name string) (File, error)
+	// Create makes a new file for writing and reading. It is an error that
+	// wraps fs.ErrExist if the name exists in any form, a dangling symbolic
+	// link included.
+	Create(name string, perm fs.FileMode) (File, error)
+	// Stat describes name, following symbolic links, without allocating on
+	// success. A missing file is an error that wraps fs.ErrNotExist.
+	Stat(name string) (Info, error)
+	// Rename replaces newname by oldname in one step.
+	Rename(oldname, newname string) error
+	Remove(name string) error
+	// ReadNames lists the names in a directory in no particular order.
+	ReadNames(dir string) ([]string, error)
+	// SyncDir makes the entries of dir durable: after it returns nil, a
+	// rename in dir survives a loss of power.
+	SyncDir(dir string) error
+}
+
+// File is one open file. Its methods are not safe for concurrent use except
+// ReadAt, Stat and Close.
+type File interface {
+	io.ReaderAt
+	io.Writer
+	// Stat describes the open file without allocating on success.
+	Stat() (Info, error)
+	Chmod(mode fs.FileMode) error
+	Chown(uid, gid int) error
+	// SetModTime sets the modification time, in nanoseconds since 1970.
+	SetModTime(ns int64) error
+	// Sync makes the file's content and metadata durable, not its name.
+	Sync() error
+	Close() error
+	// Name is the name the file was opened or created under.
+	Name() string
+}
+
+// Info describes one file at one instant. Two Infos with the same Device and
+// Inode are the same file if one of them was taken from a File still open.
+type Info struct {
+	Device  uint64
+	Inode   uint64
+	Size    int64 // bytes
+	ModTime int64 // nanoseconds since 1970
+	Mode    fs.FileMode
+	Links   uint64 // names the file has
+	UID     int    // -1 where the platform has none
+	GID     int    // -1 where the platform has none
+}
+
+// SameFile reports whether a and b describe the same file.
+func (a Info) SameFile(b Info) bool { return a.Device == b.Device && a.Inode == b.Inode }
