@@ -122,3 +122,8 @@ func retry(call func() error) error {
 		}
 	}
 }
+
+// InodesRecycle reports whether the file system may give the inode number of
+// a deleted file to a new one: an equal number then proves something only
+// while a descriptor of the file is open.
+const InodesRecycle = true

@@ -127,3 +127,7 @@ func infoOf(h windows.Handle) (Info, error) {
 		GID:     -1,
 	}, nil
 }
+
+// InodesRecycle is false: an NTFS file number carries a sequence number, and
+// a descriptor kept open would stop writers from replacing the file.
+const InodesRecycle = false

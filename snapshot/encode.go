@@ -1,0 +1,128 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"strconv"
+)
+
+// The file, one entry a line and sorted by name, so that one changed entry is
+// one changed line:
+//
+//	{
+//	"version": 1,
+//	"revision": 42,
+//	"machines": {
+//	"build-01": {"name":"build-01",…},
+//	"local": {"name":"local",…}
+//	},
+//	"checksum": "crc32c:1a2b3c4d"
+//	}
+//
+// The revision is in the first bytes, where one small read finds it. The
+// file's unknown members stand between the collection and the checksum. The
+// checksum covers every byte before its own line.
+const (
+	memberVersion  = "version"
+	memberRevision = "revision"
+	memberChecksum = "checksum"
+
+	formatVersion = 1
+
+	headBefore     = "{\n\"version\": 1,\n\"revision\": "
+	collectionOpen = ": {\n"
+	collectionEnd  = "},\n"
+	entryEnd       = ",\n"
+	checksumBefore = "\"checksum\": \"crc32c:"
+	fileEnd        = "\"\n}\n"
+	checksumDigits = 8
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// writeBlock is how much is handed to the file at once. It stays in the
+// processor's cache, so that a large file is encoded, summed and written
+// without going through memory for each.
+const writeBlock = 256 << 10
+
+// encoder writes in blocks and sums what it writes.
+type encoder struct {
+	w   io.Writer
+	buf []byte
+	sum uint32
+	err error
+}
+
+func (e *encoder) add(s string) {
+	if len(e.buf)+len(s) > writeBlock {
+		e.flush()
+	}
+	e.buf = append(e.buf, s...)
+}
+
+func (e *encoder) flush() {
+	if e.err != nil {
+		return
+	}
+	e.sum = crc32.Update(e.sum, castagnoli, e.buf)
+	_, e.err = e.w.Write(e.buf)
+	e.buf = e.buf[:0]
+}
+
+// Encode writes s as a file's content. Unchanged entries are written from
+// their kept bytes. A small file is one Write.
+func (s *Snapshot[V]) Encode(w io.Writer) error {
+	e := encoder{w: w, buf: make([]byte, 0, min(s.sizeHint(), writeBlock))}
+	e.add(headBefore)
+	e.add(strconv.FormatUint(uint64(s.revision), 10))
+	e.add(entryEnd)
+	e.add(quoted(s.codec.schema.Collection))
+	e.add(collectionOpen)
+	for i, entry := range s.sorted {
+		if i > 0 {
+			e.add(entryEnd)
+		}
+		e.add(entry.line)
+	}
+	if len(s.sorted) > 0 {
+		e.add("\n")
+	}
+	e.add(collectionEnd)
+	if s.members != "" {
+		e.add(s.members)
+		e.add(entryEnd)
+	}
+	// The sum covers all so far. Summing what is still in the buffer here, not
+	// at its flush, keeps a small file one write.
+	e.sum = crc32.Update(e.sum, castagnoli, e.buf)
+	tail := append([]byte(checksumBefore), formatSum(e.sum)...)
+	e.buf = append(append(e.buf, tail...), fileEnd...)
+	if e.err == nil {
+		_, e.err = w.Write(e.buf)
+	}
+	return e.err
+}
+
+// sizeHint is the encoded size for a small registry, and at least writeBlock
+// for a large one.
+func (s *Snapshot[V]) sizeHint() int {
+	n := 256 + len(s.codec.schema.Collection) + len(s.members)
+	for _, e := range s.sorted {
+		if n += len(e.line) + len(entryEnd); n > writeBlock {
+			break
+		}
+	}
+	return n
+}
+
+func formatSum(sum uint32) string {
+	const digits = "0123456789abcdef"
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], sum)
+	out := make([]byte, 0, checksumDigits)
+	for _, x := range b {
+		out = append(out, digits[x>>4], digits[x&15])
+	}
+	return string(out)
+}

@@ -1,0 +1,247 @@
+package snapshot
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"github.com/machreg/machreg/internal/vfs"
+)
+
+// DefaultMaxSize is the largest registry file that is read or written unless
+// [FileOptions.MaxSize] says otherwise: 256 MiB.
+const DefaultMaxSize = 256 << 20
+
+var (
+	// ErrMissing is a registry file that was there and is gone.
+	ErrMissing = errors.New("registry file is missing")
+	// ErrChanged is a registry file that is no longer the version that a
+	// write was prepared for.
+	ErrChanged = errors.New("registry file changed")
+	// ErrHardLinks is a registry file with several names, which a rewrite
+	// would tear apart.
+	ErrHardLinks = errors.New("registry file has several hard links")
+)
+
+// FileOptions is how a [File] treats the disk; the zero value is the default.
+type FileOptions struct {
+	// MaxSize is the largest file to read or write, in bytes; 0 is
+	// DefaultMaxSize.
+	MaxSize int64
+	// NoSync leaves out every fsync: a commit survives the death of any
+	// process, but not a loss of power.
+	NoSync bool
+	// SplitHardLinks lets a write detach the path from its other names.
+	SplitHardLinks bool
+	// FS is the file system; nil is the real one.
+	FS vfs.FS
+}
+
+// File reads and replaces one registry file. It holds no lock: Load and
+// Unchanged are safe at any time and from any goroutine; whoever calls
+// Prepare, and what follows from it, must be the only writer.
+type File[V any] struct {
+	path  string
+	dir   string
+	codec *Codec[V]
+	opts  FileOptions
+	fs    vfs.FS
+}
+
+// NewFile names a file, which need not exist. path should come from [Resolve].
+func NewFile[V any](path string, codec *Codec[V], opts FileOptions) *File[V] {
+	f := &File[V]{path: path, dir: filepath.Dir(path), codec: codec, opts: opts, fs: opts.FS}
+	if f.fs == nil {
+		f.fs = vfs.OS
+	}
+	if f.opts.MaxSize <= 0 {
+		f.opts.MaxSize = DefaultMaxSize
+	}
+	return f
+}
+
+// Path is the file's path.
+func (f *File[V]) Path() string { return f.path }
+
+// Load reads the file. Entries whose bytes are as in prev keep their decoded
+// value and their identity; prev is nil for a first load.
+//
+// The revision of what is found never goes back and never stands for two
+// contents: what differs from prev gets a revision above prev's, and above
+// floor, which is the highest revision known to have been published (0 if
+// none is known). Content that this library did not write as it stands is
+// always a revision of its own.
+//
+// A missing file is an empty registry, or ErrMissing if prev was a file. A
+// file that cannot be used is a *CorruptError. Load reads the whole file and
+// waits for nothing else.
+func (f *File[V]) Load(prev *Version[V], floor Revision) (*Version[V], error) {
+	const attempts = 5 // against somebody who keeps writing into the file in place
+	for range attempts {
+		v, err := f.load(prev, floor)
+		if !errors.Is(err, ErrChanged) {
+			return v, err
+		}
+	}
+	return nil, fmt.Errorf("read registry file %q: %w while being read, %d times in a row: something writes into it in place", f.path, ErrChanged, attempts)
+}
+
+func (f *File[V]) load(prev *Version[V], floor Revision) (_ *Version[V], err error) {
+	file, err := f.fs.Open(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if prev != nil && prev.exists {
+			return nil, fmt.Errorf("registry file %q: %w: it was deleted or renamed; put it back, or reopen the registry to start an empty one", f.path, ErrMissing)
+		}
+		if prev != nil {
+			floor = max(floor, prev.Snapshot.revision)
+		}
+		return &Version[V]{Snapshot: f.codec.Empty().at(floor)}, nil
+	case err != nil:
+		return nil, fmt.Errorf("open registry file: %w", err)
+	}
+	keep := false
+	defer func() {
+		if !keep {
+			file.Close()
+		}
+	}()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("registry file: %w", err)
+	}
+	if !info.Mode.IsRegular() {
+		return nil, fmt.Errorf("registry file %q: is not a regular file (%s)", f.path, info.Mode)
+	}
+	if info.Size > f.opts.MaxSize {
+		return nil, f.tooLarge(info.Size)
+	}
+	data := make([]byte, info.Size)
+	if _, err := file.ReadAt(data, 0); err != nil && err != io.EOF {
+		return nil, fmt.Errorf("read registry file: %w", err)
+	} else if after, serr := file.Stat(); serr != nil {
+		return nil, fmt.Errorf("registry file: %w", serr)
+	} else if err == io.EOF && info.Size > 0 || stampOf(after) != stampOf(info) {
+		return nil, ErrChanged
+	}
+
+	var before *Snapshot[V]
+	if prev != nil {
+		before = prev.Snapshot
+	}
+	d, err := f.codec.decode(data, before)
+	if err != nil {
+		if c, ok := errors.AsType[*CorruptError](err); ok {
+			c.Path = f.path
+		}
+		return nil, err
+	}
+	v := &Version[V]{
+		Snapshot: adopt(d, before, floor),
+		Parsed:   d.parsed,
+		exists:   true,
+		info:     info,
+		head:     string(data[:min(len(data), headSize)]),
+	}
+	if vfs.InodesRecycle {
+		v.pin, keep = file, true
+	}
+	return v, nil
+}
+
+// adopt decides which revision a file's content stands for.
+func adopt[V any](d decoded[V], prev *Snapshot[V], floor Revision) *Snapshot[V] {
+	claimed := d.snap.revision
+	if prev != nil {
+		same := SameEntries(prev, d.snap) && prev.members == d.snap.members
+		if same && (claimed <= prev.revision || !d.ours) {
+			return prev // reformatted, touched, or written again as it was
+		}
+		floor = max(floor, prev.revision)
+		if same {
+			return d.snap // several writes that cancelled out
+		}
+		if d.ours && claimed > prev.revision && claimed >= floor {
+			return d.snap
+		}
+		return d.snap.at(max(claimed, floor) + 1)
+	}
+	if d.ours && claimed >= floor {
+		return d.snap
+	}
+	return d.snap.at(max(claimed, floor) + 1)
+}
+
+// Unchanged reports whether the file is still version v. An edit in place that
+// keeps the size, the head and the modification time is not noticed. It costs
+// two system calls and never allocates when it answers true.
+func (f *File[V]) Unchanged(v *Version[V]) (bool, error) {
+	info, err := f.fs.Stat(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return !v.exists, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("registry file: %w", err)
+	}
+	if !v.exists || stampOf(info) != stampOf(v.info) {
+		return false, nil
+	}
+	if v.pin == nil {
+		return true, nil
+	}
+	// After the comparison, so that a pin that can still be read was open
+	// while the inodes were compared.
+	var buf [headSize]byte
+	n, err := v.pin.ReadAt(buf[:len(v.head)], 0)
+	return n == len(v.head) && (err == nil || err == io.EOF) && string(buf[:n]) == v.head, nil
+}
+
+func (f *File[V]) tooLarge(size int64) error {
+	return fmt.Errorf("registry file %q: %d bytes is over the limit of %d bytes; raise MaxSize to allow it", f.path, size, f.opts.MaxSize)
+}
+
+// temporary files are ".NAME.RANDOM.tmp" beside the file, so that a rename
+// stays within one file system and a shell's * does not see them.
+func (f *File[V]) tempPrefix() string { return "." + filepath.Base(f.path) + "." }
+
+const tempSuffix = ".tmp"
+
+// Leftovers lists temporary files beside the registry file. Unless a write is
+// under way they were left by one that died.
+func (f *File[V]) Leftovers() ([]string, error) {
+	names, err := f.fs.ReadNames(f.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for temporary files of %q: %w", f.path, err)
+	}
+	var found []string
+	for _, name := range names {
+		random, ok := strings.CutPrefix(name, f.tempPrefix())
+		if random, ok2 := strings.CutSuffix(random, tempSuffix); ok && ok2 && isRandom(random) {
+			found = append(found, filepath.Join(f.dir, name))
+		}
+	}
+	return found, nil
+}
+
+// Sweep removes what Leftovers lists. Only the holder of the write lock may
+// call it.
+func (f *File[V]) Sweep() (removed int, err error) {
+	found, err := f.Leftovers()
+	if err != nil {
+		return 0, err
+	}
+	for _, path := range found {
+		if rerr := f.fs.Remove(path); rerr == nil {
+			removed++
+		} else if !errors.Is(rerr, fs.ErrNotExist) && err == nil {
+			err = fmt.Errorf("remove temporary file: %w", rerr)
+		}
+	}
+	return removed, err
+}
