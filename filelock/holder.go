@@ -1,0 +1,110 @@
+package filelock
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrNoHolder is matched by the error of [Lock.Holder] when no exclusive holder
+// is recorded.
+var ErrNoHolder = errors.New("no holder recorded")
+
+// Holder is what an exclusive holder recorded about itself. It is for people:
+// a record can be missing or, for an instant, be the one before, so nothing may
+// be decided by it.
+type Holder struct {
+	PID     int
+	Host    string
+	Program string
+	Since   time.Time // when the lock was acquired, by the holder's clock
+	Alive   Liveness
+
+	start string // identifies the process among those that had this PID; "" if unknown
+	space string // identifies the name space of PIDs; "" if unknown
+}
+
+// Liveness is what can be told about a recorded holder's process.
+type Liveness uint8
+
+// LivenessUnknown is also the answer about processes of another host.
+const (
+	LivenessUnknown Liveness = iota
+	Running
+	Stopped
+	NotRunning
+)
+
+// String returns a lowercase phrase, "unknown" for LivenessUnknown.
+func (l Liveness) String() string {
+	switch l {
+	case Running:
+		return "running"
+	case Stopped:
+		return "stopped"
+	case NotRunning:
+		return "not running"
+	}
+	return "unknown"
+}
+
+// String describes the holder as the errors do, harmless for a terminal.
+func (h *Holder) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pid %d (%s) on %s for %v", h.PID, printable(h.Program), printable(h.Host), roundAge(time.Since(h.Since)))
+	switch h.Alive {
+	case Stopped:
+		b.WriteString(", stopped")
+	case NotRunning:
+		b.WriteString(", which is not running")
+	}
+	return b.String()
+}
+
+// printable escapes what could steer a terminal or mislead its reader: control
+// and format characters, unusual spaces, invalid UTF-8.
+func printable(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == utf8.RuneError && size <= 1:
+			fmt.Fprintf(&b, `\x%02x`, s[i])
+		case unicode.IsPrint(r):
+			b.WriteRune(r)
+		case r < 0x80:
+			fmt.Fprintf(&b, `\x%02x`, r)
+		case r < 0x10000:
+			fmt.Fprintf(&b, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&b, `\U%08x`, r)
+		}
+		i += size
+	}
+	return b.String()
+}
+
+// Holder returns what the exclusive holder recorded and whether its process is
+// alive. The error matches [ErrNoHolder] if none is recorded: nobody holds the
+// lock exclusively, or the record could not be written. A holder that died
+// without unlocking stays recorded, not running, until the next one. Holder does
+// not touch the lock.
+func (l *Lock) Holder() (Holder, error) {
+	h, err := readRecord(l.path + holderSuffix)
+	if err != nil {
+		return Holder{}, fmt.Errorf("holder of lock %q: %w", l.path, err)
+	}
+	h.Alive = livenessOf(h)
+	return h, nil
+}
+
+func livenessOf(h Holder) Liveness {
+	me := self()
+	if h.Host != me.Host || h.space != me.space {
+		return LivenessUnknown
+	}
+	return processLiveness(h.PID, h.start)
+}

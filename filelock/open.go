@@ -1,0 +1,139 @@
+package filelock
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/gofrs/flock"
+)
+
+// ErrUnsafe is matched by the error for a lock directory or lock file that
+// somebody else could have planted or could replace.
+var ErrUnsafe = errors.New("not safe to lock")
+
+// filePerm is narrowed by the umask: who may share a lock is a matter of the
+// umask and of the lock directory, not of this package.
+const filePerm fs.FileMode = 0o666
+
+// openMode says whether a missing lock file is created.
+type openMode uint8
+
+const (
+	openCreate openMode = iota
+	openExisting
+)
+
+// tryOpen opens the file and tries to lock it. Not ok and no error means that
+// the lock is taken; the returned Flock is then closed and opens the file in the
+// same way when it is locked again.
+func tryOpen(path string, m mode, o openMode) (_ *flock.Flock, ok bool, err error) {
+	if noFollow == 0 {
+		info, err := os.Lstat(path)
+		if err == nil {
+			err = checkRegular(path, info)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, false, err
+		}
+	}
+	// Opening without O_CREATE comes second, because a system that protects files
+	// in sticky directories refuses O_CREATE for an existing file of another user.
+	// A file that may only be read can still be locked shared.
+	flags := [...]int{os.O_RDWR | os.O_CREATE, os.O_RDWR, os.O_RDONLY}
+	use := flags[:2]
+	if m == shared {
+		use = flags[:3]
+	}
+	if o == openExisting {
+		use = use[1:]
+	}
+	for _, flag := range use {
+		fl := flock.New(path, flock.SetFlag(flag|noFollow), flock.SetPermissions(filePerm))
+		ok, tryErr := retryInterrupted(func() (bool, error) {
+			if m == shared {
+				return fl.TryRLock()
+			}
+			return fl.TryLock()
+		})
+		if tryErr == nil {
+			return fl, ok, nil
+		}
+		if isBusy(tryErr) {
+			return fl, false, nil
+		}
+		if err == nil || !errors.Is(tryErr, fs.ErrNotExist) {
+			err = tryErr
+		}
+		if !errors.Is(tryErr, fs.ErrPermission) && !isReadOnly(tryErr) {
+			break
+		}
+	}
+	return nil, false, explainOpen(path, err)
+}
+
+func lockBlocking(fl *flock.Flock, m mode) error {
+	_, err := retryInterrupted(func() (bool, error) {
+		if m == shared {
+			return true, fl.RLock()
+		}
+		return true, fl.Lock()
+	})
+	if err != nil {
+		return explainOpen(fl.Path(), err)
+	}
+	return nil
+}
+
+func unlock(fl *flock.Flock) error {
+	_, err := retryInterrupted(func() (bool, error) { return true, fl.Unlock() })
+	return err
+}
+
+func retryInterrupted(call func() (bool, error)) (bool, error) {
+	for {
+		ok, err := call()
+		if !isInterrupted(err) {
+			return ok, err
+		}
+	}
+}
+
+// explainOpen replaces the error of an open that was refused because of what is
+// at the path (systems differ in how they call a symbolic link there).
+func explainOpen(path string, err error) error {
+	info, statErr := os.Lstat(path)
+	if statErr != nil {
+		return err
+	}
+	if unsafe := checkRegular(path, info); unsafe != nil {
+		return unsafe
+	}
+	return err
+}
+
+func checkRegular(path string, info os.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return nil
+	}
+	return fmt.Errorf("%w: %q is %s, not a regular file", ErrUnsafe, path, kindOf(info.Mode()))
+}
+
+func kindOf(m fs.FileMode) string {
+	switch {
+	case m&fs.ModeSymlink != 0:
+		return "a symbolic link"
+	case m.IsDir():
+		return "a directory"
+	case m&fs.ModeNamedPipe != 0:
+		return "a named pipe"
+	case m&fs.ModeSocket != 0:
+		return "a socket"
+	case m&fs.ModeDevice != 0:
+		return "a device"
+	case m.IsRegular():
+		return "a regular file"
+	}
+	return "a special file"
+}

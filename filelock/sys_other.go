@@ -1,0 +1,29 @@
+//go:build !unix && !windows
+
+package filelock
+
+import (
+	"errors"
+	"os"
+)
+
+const (
+	noFollow = 0
+	noBlock  = 0
+)
+
+func isInterrupted(error) bool { return false }
+
+func isReadOnly(error) bool { return false }
+
+func isBusy(error) bool { return false }
+
+func isShared(error) bool { return false }
+
+func removeLocked(path string, release func() error) error {
+	return errors.Join(os.Remove(path), release())
+}
+
+func writableByOthers(os.FileInfo) bool { return false }
+
+func planted(_, _ os.FileInfo) bool { return false }

@@ -1,0 +1,44 @@
+package filelock
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/windows"
+)
+
+// There is no O_NOFOLLOW; the file is looked at before and after it is opened.
+const (
+	noFollow = 0
+	noBlock  = 0
+)
+
+func isInterrupted(error) bool { return false }
+
+func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
+func isBusy(error) bool { return false }
+
+// isShared recognizes the refusal to delete a file that is open elsewhere.
+func isShared(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
+
+// removeLocked releases the lock first, because Windows refuses to delete a file
+// that is open, ours included. It is sound for the same reason: neither Go nor
+// gofrs/flock opens files with FILE_SHARE_DELETE, so the deletion succeeds only
+// if nobody holds the file or waits for it, and whoever opens the path
+// afterwards gets the new file. A refusal means that the file is in use.
+func removeLocked(path string, release func() error) error {
+	if err := release(); err != nil {
+		return err
+	}
+	err := os.Remove(path)
+	if isShared(err) || errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Permission bits are made up on Windows; access lists are not judged.
+func writableByOthers(os.FileInfo) bool { return false }
+
+func planted(_, _ os.FileInfo) bool { return false }

@@ -1,0 +1,71 @@
+package filelock
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// queuePatience is how long an acquisition waits at the turnstile. It is well
+// above a round of short holds among many processes, and bounds what a process
+// that was stopped inside the turnstile costs the others: once each, see errStuck.
+const queuePatience = time.Second
+
+// turnstileOff lets a measurement show what the turnstile is good for.
+var turnstileOff atomic.Bool
+
+// A turnstile gives processes their turn. The kernel wakes the first waiter of a
+// lock, but a process that runs already can take the lock before the woken one
+// does, so a busy process that locks again right after unlocking starves the
+// others. Therefore everybody passes a second lock first and keeps it while
+// waiting for the lock itself:
+//
+//  1. A holds the lock and B the turnstile, waiting for the lock; C waits at the
+//     turnstile.
+//  2. A unlocks and wants the lock again. It must pass the turnstile, which is B's.
+//  3. B wakes, has the lock, and leaves the turnstile to C; A comes after C.
+//
+// Shared and exclusive acquisitions pass alike, so a stream of readers does not
+// keep a writer out. Nothing depends on the turnstile but the order: it is not
+// compared with its path, and an acquisition that cannot have it, for whatever
+// reason but an unsafe file, does without.
+type turnstilePass struct {
+	path string
+	fl   *flock.Flock // nil: went around it
+}
+
+// enterTurnstile returns errGaveUp if ctx ended meanwhile.
+func enterTurnstile(ctx context.Context, path string) (turnstilePass, error) {
+	if turnstileOff.Load() {
+		return turnstilePass{}, nil
+	}
+	path += queueSuffix
+	fl, err := waits.wait(ctx, path, exclusive, queuePatience)
+	if errors.Is(err, errGaveUp) || errors.Is(err, ErrUnsafe) {
+		return turnstilePass{}, err
+	}
+	if err != nil {
+		return turnstilePass{}, nil
+	}
+	pass := turnstilePass{path, fl}
+	info, err := fl.Stat()
+	if err != nil {
+		return pass, nil
+	}
+	if err := checkRegular(path, info); err != nil {
+		pass.leave()
+		return turnstilePass{}, err
+	}
+	return pass, nil
+}
+
+// leave lets the next one in. If that fails, the others lose patience with the
+// turnstile, no more.
+func (p turnstilePass) leave() {
+	if p.fl != nil {
+		_ = waits.release(p.path, p.fl)
+	}
+}
