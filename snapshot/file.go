@@ -142,6 +142,7 @@ func (f *File[V]) load(prev *Version[V], floor Revision) (_ *Version[V], err err
 	v := &Version[V]{
 		Snapshot: adopt(d, before, floor),
 		Parsed:   d.parsed,
+		Claimed:  d.snap.revision,
 		exists:   true,
 		info:     info,
 		head:     string(data[:min(len(data), headSize)]),

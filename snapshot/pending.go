@@ -98,7 +98,7 @@ func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
 			return err
 		}
 	}
-	p.next = &Version[V]{Snapshot: next, exists: true, info: info, head: string(head.first)}
+	p.next = &Version[V]{Snapshot: next, Claimed: next.revision, exists: true, info: info, head: string(head.first)}
 	return nil
 }
 
@@ -145,7 +145,15 @@ func (p *Pending[V]) Fence(prev *Version[V]) error {
 // Publish renames the pending version over the file. If it fails, the file is
 // as it was and the pending version is discarded.
 func (p *Pending[V]) Publish() (*Version[V], error) {
-	if err := p.file.fs.Rename(p.temp.Name(), p.file.path); err != nil {
+	err := p.file.fs.Rename(p.temp.Name(), p.file.path)
+	if err != nil {
+		// A network file system may report the failure of a rename that
+		// happened; what is at the path tells.
+		if info, serr := p.file.fs.Stat(p.file.path); serr == nil && info.SameFile(p.next.info) {
+			err = nil
+		}
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("replace registry file: %w", err), p.Discard())
 	}
 	if vfs.InodesRecycle {

@@ -293,3 +293,6 @@ func isPlain(t reflect.Type) bool {
 	}
 	return true
 }
+
+// Value returns the value of an entry, for a caller to keep.
+func (c *Codec[V]) Value(e Entry[V]) V { return c.out(e.e) }

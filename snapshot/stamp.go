@@ -22,6 +22,9 @@ type Version[V any] struct {
 	// Parsed counts the entries that had to be decoded, because their bytes
 	// were not in the version loaded before.
 	Parsed int
+	// Claimed is the revision that the file itself names, 0 if none; see
+	// [File.Load] for when Snapshot has another.
+	Claimed Revision
 
 	exists bool
 	info   vfs.Info // of the opened descriptor, taken before reading

@@ -1,0 +1,345 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/machreg/machreg/filelock"
+	"github.com/machreg/machreg/internal/page"
+	"github.com/machreg/machreg/snapshot"
+)
+
+// fileStore keeps a registry in one JSON file. It is the default [Store].
+type fileStore[V any] struct {
+	// Immutable after open.
+	file *snapshot.File[V]
+	lock *filelock.Lock
+	page *page.Page
+	opts Options
+	log  *slog.Logger
+
+	// loaded is the newest version of the file that this handle has read or
+	// written. It is stored under mu; Current loads it without.
+	loaded atomic.Pointer[loaded[V]]
+
+	// mu is a mutex whose wait a context can end. It makes loads and publishes
+	// take turns, so that a revision of this handle has one snapshot.
+	mu chan struct{}
+
+	swept   atomic.Bool // this handle has looked for left-over temporary files
+	watcher *watcher
+	counts  storeCounts
+	trouble troubleLog
+	hooks   hooks
+}
+
+// loaded is one version of the file, and until when it is the newest.
+type loaded[V any] struct {
+	version *snapshot.Version[V]
+	// mapping and sequence validate the version: as long as the mapping has
+	// this sequence, nobody has published a newer one. mapping is nil if the
+	// version was not validated.
+	mapping  *page.Mapping
+	sequence uint64
+}
+
+// hooks let the tests stop a writer where it hurts.
+type hooks struct {
+	renamed func() // between the rename and the page's second bump
+}
+
+// defaultLockDir is relative to the directory of the file.
+const defaultLockDir = ".gastown/locks"
+
+func openFileStore[V any](path string, codec *snapshot.Codec[V], o Options) (*fileStore[V], error) {
+	resolved, err := snapshot.Resolve(path)
+	if err != nil {
+		return nil, invalidError{err}
+	}
+	s := newFileStore(resolved, codec, o)
+	if o.Refresh == RefreshWatch {
+		// Before the first load, so that no change falls between the two.
+		s.watcher = watch(filepath.Dir(resolved), filepath.Base(resolved), s.log)
+	}
+	v, err := s.load(nil)
+	if err != nil {
+		s.watcher.Close()
+		return nil, err
+	}
+	s.loaded.Store(v)
+	if v.mapping == nil {
+		s.repairPage()
+	}
+	return s, nil
+}
+
+// newFileStore names a store and touches nothing.
+func newFileStore[V any](path string, codec *snapshot.Codec[V], o Options) *fileStore[V] {
+	dir, base := filepath.Dir(path), filepath.Base(path)
+	lockDir := o.LockDir
+	if lockDir == "" {
+		lockDir = filepath.Join(dir, filepath.FromSlash(defaultLockDir))
+	}
+	lockPath := filepath.Join(lockDir, base+".lock")
+	s := &fileStore[V]{
+		file: snapshot.NewFile(path, codec, snapshot.FileOptions{
+			MaxSize:        o.MaxSize,
+			NoSync:         o.Sync == SyncNone,
+			SplitHardLinks: o.SplitHardLinks,
+			FS:             o.FS,
+		}),
+		lock: filelock.New(lockPath, &filelock.Options{Timeout: o.LockTimeout, Program: o.Program}),
+		page: page.New(filepath.Join(lockDir, base+".page"), pageBinding(path, o.LockDir)),
+		opts: o,
+		log:  o.Logger.With("registry", path),
+		mu:   make(chan struct{}, 1),
+	}
+	s.page.NoOddPhase = weakPage
+	return s
+}
+
+func (s *fileStore[V]) acquire(ctx context.Context) error {
+	select {
+	case s.mu <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("refresh %q: %w", s.file.Path(), context.Cause(ctx))
+	}
+}
+
+func (s *fileStore[V]) release() { <-s.mu }
+
+// Current implements [Store]. It is the cost of Latest when nothing changed:
+// one load of the pointer and one of the page.
+func (s *fileStore[V]) Current() (*snapshot.Snapshot[V], bool) {
+	l := s.loaded.Load()
+	return l.version.Snapshot, l.mapping != nil && l.mapping.Sequence() == l.sequence
+}
+
+// Refresh implements [Store]: it compares the file's stamp, and reads the file
+// if that differs. The page is not asked, since writers that do not use this
+// library leave it as it is.
+func (s *fileStore[V]) Refresh(ctx context.Context) (*snapshot.Snapshot[V], error) {
+	if err := s.acquire(ctx); err != nil {
+		return nil, err
+	}
+	defer s.release()
+	return s.refreshLocked()
+}
+
+// refreshLocked loads what is there and stores it; s.mu is held.
+func (s *fileStore[V]) refreshLocked() (*snapshot.Snapshot[V], error) {
+	l, err := s.load(s.loaded.Load())
+	s.trouble.note(err, s.log)
+	if err != nil {
+		s.counts.failures.Add(1)
+		// What is served from now on is no longer known to be the newest.
+		s.replace(&loaded[V]{version: s.loaded.Load().version})
+		return nil, err
+	}
+	s.replace(l)
+	return l.version.Snapshot, nil
+}
+
+// replace makes l the loaded version; s.mu is held.
+func (s *fileStore[V]) replace(l *loaded[V]) {
+	old := s.loaded.Swap(l)
+	if old.version != l.version {
+		old.version.Close()
+	}
+}
+
+// load returns what is in the file now, skipping the reading if that is what
+// prev holds. s.mu is held, or nobody else knows s yet.
+func (s *fileStore[V]) load(prev *loaded[V]) (*loaded[V], error) {
+	var mapping *page.Mapping
+	var before uint64 = 1
+	var floor Revision
+	if s.opts.Page == PageAuto {
+		s.page.Check()
+		if mapping = s.page.Mapping(); mapping != nil {
+			if before = mapping.Sequence(); before%2 == 0 {
+				floor = Revision(mapping.Revision())
+			}
+		}
+	}
+	v, err := s.loadVersion(prev, floor)
+	if err != nil {
+		return nil, err
+	}
+	if before%2 == 0 && mapping.Sequence() == before {
+		return &loaded[V]{version: v, mapping: mapping, sequence: before}, nil
+	}
+	// Not validated: somebody is publishing, or died at it. Then floor may be
+	// newer than what was read, and must not have raised its revision.
+	if floor > 0 && v.Snapshot.Revision() != v.Claimed && (prev == nil || v != prev.version) {
+		v.Close()
+		if v, err = s.loadVersion(prev, 0); err != nil {
+			return nil, err
+		}
+	}
+	return &loaded[V]{version: v}, nil
+}
+
+// loadVersion loads the file or finds that it is still prev.
+func (s *fileStore[V]) loadVersion(prev *loaded[V], floor Revision) (*snapshot.Version[V], error) {
+	var old *snapshot.Version[V]
+	if prev != nil {
+		old = prev.version
+		same, err := s.file.Unchanged(old)
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			s.counts.skips.Add(1)
+			return old, nil
+		}
+	}
+	v, err := s.file.Load(old, floor)
+	if err != nil {
+		return nil, err
+	}
+	s.counts.loads.Add(1)
+	s.counts.parsed.Add(uint64(v.Parsed))
+	return v, nil
+}
+
+// Changes implements [Store].
+func (s *fileStore[V]) Changes() <-chan struct{} { return s.watcher.Changes() }
+
+// Close implements [Store]. The lock file is removed if nobody holds it.
+func (s *fileStore[V]) Close() error {
+	s.mu <- struct{}{} // for good: a refresh after Close finds its context ended
+	s.watcher.Close()
+	s.loaded.Load().version.Close()
+	if s.opts.ReadOnly {
+		return nil
+	}
+	if err := s.lock.Close(); err != nil && !errors.Is(err, filelock.ErrTimeout) {
+		return fmt.Errorf("close registry: %w", err)
+	}
+	return nil
+}
+
+// commitAttempts bounds how often a commit starts over because a writer that
+// takes no lock got in between.
+const commitAttempts = 20
+
+// Commit implements [Store]. The steps, and what a crash right after each
+// leaves:
+//
+//	lock                 nothing; the kernel frees the lock
+//	refresh, apply       nothing
+//	write, sync temp     a temporary file, swept by a later writer
+//	fence                the same
+//	page odd             the same; readers compare stamps until a writer's End
+//	rename               the new revision, whole; readers as before
+//	page even            the new revision
+//	sync directory       the new revision, durably
+//	publish, unlock      the new revision, durably; acknowledged or not
+func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (_ *snapshot.Snapshot[V], err error) {
+	for range commitAttempts {
+		snap, err := s.commitOnce(ctx, deadline, apply)
+		if !errors.Is(err, snapshot.ErrChanged) && !errors.Is(err, filelock.ErrReplaced) {
+			return snap, err
+		}
+		s.counts.restarts.Add(1)
+	}
+	return nil, fmt.Errorf("registry file %q: %w under the lock, %d times in a row: something writes it without taking the lock", s.file.Path(), snapshot.ErrChanged, commitAttempts)
+}
+
+func (s *fileStore[V]) commitOnce(ctx context.Context, deadline time.Time, apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (_ *snapshot.Snapshot[V], err error) {
+	held, err := s.lock.LockTimeout(ctx, time.Until(deadline))
+	if err != nil {
+		return nil, err
+	}
+	s.counts.lockWaits.Add(int64(held.Waited()))
+	defer func() {
+		if uerr := held.Unlock(); uerr != nil && err == nil {
+			// The commit stands; a lock that cannot be freed is freed when
+			// the process ends.
+			s.log.Error("cannot release the lock", "error", uerr)
+		}
+	}()
+	if !s.swept.Swap(true) {
+		s.sweep()
+	}
+	base, next, err := s.prepareNext(apply)
+	if err != nil || next == base.Snapshot {
+		return next, err
+	}
+	pending, err := s.file.Prepare(base, next)
+	if err != nil {
+		s.swept.Store(false) // something may have been left
+		return nil, err
+	}
+	if err = held.Verify(); err == nil {
+		err = pending.Fence(base)
+	}
+	if err != nil {
+		return nil, errors.Join(err, pending.Discard())
+	}
+	if err := s.publish(pending, next.Revision()); err != nil {
+		return nil, err
+	}
+	s.counts.commits.Add(1)
+	if err := s.file.SyncDir(); err != nil {
+		return next, fmt.Errorf("%w: sync directory of %q: %w", ErrNotDurable, s.file.Path(), err)
+	}
+	return next, nil
+}
+
+// prepareNext refreshes under the file lock and applies the writes.
+func (s *fileStore[V]) prepareNext(apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (*snapshot.Version[V], *snapshot.Snapshot[V], error) {
+	s.mu <- struct{}{}
+	snap, err := s.refreshLocked()
+	version := s.loaded.Load().version
+	s.release()
+	if err != nil {
+		return nil, nil, err
+	}
+	return version, apply(snap), nil
+}
+
+// publish renames the pending version into place between the page's bumps and
+// makes it the loaded one. No refresh of this handle can come between: it would
+// read the same revision into a second snapshot.
+func (s *fileStore[V]) publish(pending *snapshot.Pending[V], r Revision) error {
+	s.mu <- struct{}{}
+	defer s.release()
+	if err := s.page.Begin(s.opts.Page == PageAuto); err != nil {
+		return errors.Join(fmt.Errorf("registry %q: %w: other processes could not be told of a new revision, so none was written", s.file.Path(), err), pending.Discard())
+	}
+	version, err := pending.Publish()
+	if err != nil {
+		s.page.End(uint64(s.loaded.Load().version.Snapshot.Revision()))
+		return err
+	}
+	if s.hooks.renamed != nil {
+		s.hooks.renamed()
+	}
+	s.page.End(uint64(r))
+	l := &loaded[V]{version: version}
+	if m := s.page.Mapping(); m != nil && s.opts.Page == PageAuto {
+		// Nobody else can have bumped it: the lock is held.
+		l.mapping, l.sequence = m, m.Sequence()
+	}
+	s.replace(l)
+	return nil
+}
+
+// sweep removes what writers that died have left; the lock is held.
+func (s *fileStore[V]) sweep() {
+	n, err := s.file.Sweep()
+	if err != nil {
+		s.log.Warn("cannot remove temporary files", "error", err)
+	}
+	if n > 0 {
+		s.log.Info("removed temporary files of writers that died", "count", n)
+	}
+}

@@ -1,0 +1,106 @@
+package registry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/machreg/machreg/snapshot"
+)
+
+// Latest returns the newest snapshot: it holds every write that was
+// acknowledged, in any process that uses this library, before the call. With
+// nothing changed it costs one more atomic load than Snapshot; otherwise the
+// file is looked at, and read if it is another. It waits for no lock.
+//
+// While the file cannot be read the error says why, and Snapshot has the last
+// good revision.
+func (r *Registry[V]) Latest(ctx context.Context) (*snapshot.Snapshot[V], error) {
+	snap, latest := r.store.Current()
+	if latest && r.closing.Err() == nil {
+		if snap != r.current.Load() {
+			r.publish(snap)
+		}
+		return snap, nil
+	}
+	if err := r.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return r.current.Load(), nil
+}
+
+// Refresh makes plain reads see what is stored now, by whomever it was
+// written. It looks at the file, and reads it if it is another than the one
+// loaded. It waits for no lock.
+func (r *Registry[V]) Refresh(ctx context.Context) error {
+	if r.closing.Err() != nil {
+		return fmt.Errorf("refresh: %w", ErrClosed)
+	}
+	snap, err := r.store.Refresh(ctx)
+	if err != nil {
+		return fmt.Errorf("refresh: %w", err)
+	}
+	r.publish(snap)
+	return nil
+}
+
+// AtLeast returns a snapshot that holds every write up to revision rev, waiting
+// for it if need be: a process that is handed the revision of another's write
+// reads that write. The wait ends with ctx, or with [ErrClosed] when the
+// registry is closed.
+func (r *Registry[V]) AtLeast(ctx context.Context, rev Revision) (*snapshot.Snapshot[V], error) {
+	retry := time.NewTicker(min(r.opts.PollInterval, atLeastRetry))
+	defer retry.Stop()
+	for {
+		told := r.publishing.wait()
+		// Not the snapshot at hand: a handle that adopted foreign writes may
+		// have counted beyond rev without having seen it.
+		snap, err := r.Latest(ctx)
+		if err != nil && ctx.Err() == nil && errors.Is(err, ErrClosed) {
+			return nil, fmt.Errorf("wait for revision %d: %w", rev, err)
+		}
+		if err == nil && snap.Revision() >= rev {
+			return snap, nil
+		}
+		select {
+		case <-told:
+		case <-retry.C:
+		case <-r.closing.Done():
+		case <-ctx.Done():
+			if err == nil {
+				err = fmt.Errorf("now at revision %d", r.Revision())
+			}
+			return nil, fmt.Errorf("wait for revision %d: %w (%w)", rev, context.Cause(ctx), err)
+		}
+	}
+}
+
+// atLeastRetry is how often AtLeast looks if nothing tells it to.
+const atLeastRetry = 50 * time.Millisecond
+
+// keepFresh refreshes when the store reports a change, and every PollInterval
+// in any case: network and FUSE file systems report nothing, and events get
+// lost. One refresh serves a burst of reports.
+func (r *Registry[V]) keepFresh() {
+	tick := time.NewTicker(r.opts.PollInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-r.closing.Done():
+			return
+		case <-r.store.Changes():
+		case <-tick.C:
+			if m, ok := r.store.(maintainer); ok {
+				m.maintain()
+			}
+		}
+		// The error is kept by the store, for Health.
+		if snap, err := r.store.Refresh(r.closing); err == nil {
+			r.publish(snap)
+		}
+	}
+}
+
+// maintainer is a store that has something to look after now and then.
+type maintainer interface{ maintain() }

@@ -1,0 +1,105 @@
+package registry
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/machreg/machreg/filelock"
+	"github.com/machreg/machreg/internal/vfs"
+)
+
+// Options adjusts a registry. The zero value, like nil, is the default.
+type Options struct {
+	// LockTimeout bounds how long a write waits for the lock: 0 is 30 s, a
+	// negative duration such as filelock.NoWait does not wait.
+	LockTimeout time.Duration
+	// LockDir is where the lock and the revision page are; empty is
+	// ".gastown/locks" beside the file. All processes that share a file must
+	// use the same directory, or they do not exclude each other.
+	LockDir string
+	// Sync is what a write waits for.
+	Sync SyncPolicy
+	// Refresh is how other processes' writes reach plain reads.
+	Refresh RefreshPolicy
+	// PollInterval is how often the file is looked at besides what Refresh
+	// says; 0 is one second.
+	PollInterval time.Duration
+	// Page says whether Latest may use the revision page.
+	Page PagePolicy
+	// GroupLimit is how many writes may share one file update; 0 is any
+	// number, 1 gives each write its own.
+	GroupLimit int
+	// ReadOnly refuses writes, creates nothing, and works in a directory that
+	// cannot be written.
+	ReadOnly bool
+	// MaxSize is the largest file to read or write, in bytes; 0 is 256 MiB.
+	MaxSize int64
+	// SplitHardLinks lets a write detach the path from the file's other names;
+	// by default a file with several hard links is not written.
+	SplitHardLinks bool
+	// Program is what this process is called in the errors of those that wait
+	// for it; empty is the base name of os.Args[0].
+	Program string
+	// Logger receives what nobody is there to be told as an error; nil is
+	// silent.
+	Logger *slog.Logger
+	// FS replaces the file system in this module's fault tests; leave it nil.
+	FS vfs.FS
+}
+
+// SyncPolicy is what a write waits for before it is acknowledged.
+type SyncPolicy int
+
+const (
+	// SyncFull waits until the write survives a loss of power.
+	SyncFull SyncPolicy = iota
+	// SyncNone waits until it survives the death of every process.
+	SyncNone
+)
+
+// RefreshPolicy is how other processes' writes reach Get, List and Snapshot.
+type RefreshPolicy int
+
+const (
+	// RefreshWatch refreshes when the operating system reports a change to
+	// the directory, and every PollInterval in any case.
+	RefreshWatch RefreshPolicy = iota
+	// RefreshPoll looks every PollInterval.
+	RefreshPoll
+	// RefreshNever leaves it to Latest, Refresh and this handle's own writes.
+	RefreshNever
+)
+
+// PagePolicy says whether the revision page is used.
+type PagePolicy int
+
+const (
+	// PageAuto uses it where the platform and the file system allow it.
+	PageAuto PagePolicy = iota
+	// PageOff makes Latest compare stamps. A page that others use is kept up
+	// to date all the same.
+	PageOff
+)
+
+const defaultPollInterval = time.Second
+
+// orDefault returns a copy with every default filled in.
+func (o *Options) orDefault() Options {
+	var out Options
+	if o != nil {
+		out = *o
+	}
+	if out.LockTimeout == 0 {
+		out.LockTimeout = filelock.DefaultTimeout
+	}
+	if out.PollInterval <= 0 {
+		out.PollInterval = defaultPollInterval
+	}
+	if out.Logger == nil {
+		out.Logger = slog.New(slog.DiscardHandler)
+	}
+	if out.FS == nil {
+		out.FS = vfs.OS
+	}
+	return out
+}
