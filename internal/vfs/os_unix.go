@@ -3,6 +3,7 @@
 package vfs
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 
@@ -52,6 +53,11 @@ func (osFS) SyncDir(dir string) error {
 		return err
 	}
 	err = d.Sync()
+	// Some network and FUSE file systems have no such thing as syncing a
+	// directory; they cannot be asked for more than the rename.
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
+		err = nil
+	}
 	if cerr := d.Close(); err == nil {
 		err = cerr
 	}

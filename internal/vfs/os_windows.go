@@ -1,8 +1,10 @@
 package vfs
 
 import (
+	"encoding/binary"
 	"io/fs"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/windows"
@@ -51,36 +53,84 @@ func (osFS) Stat(name string) (Info, error) {
 	return info, nil
 }
 
-// Rename asks for write-through: the move is on disk when it returns, which is
-// what SyncDir gives elsewhere. A reader that opened the target without
-// sharing deletion (a virus scanner, an editor) makes it fail for a moment, so
-// it is tried again for up to a second.
-func (osFS) Rename(oldname, newname string) error {
-	from, err := windows.UTF16PtrFromString(oldname)
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
-	}
-	to, err := windows.UTF16PtrFromString(newname)
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
-	}
-	const flags = windows.MOVEFILE_REPLACE_EXISTING | windows.MOVEFILE_WRITE_THROUGH
+// Rename replaces the target even while others have it open, as long as they
+// share its deletion. One that does not (a virus scanner, an editor) makes it
+// fail for a moment, so it is tried again for up to a second.
+func (osFS) Rename(oldname, newname string) (err error) {
 	for wait := time.Millisecond; ; wait *= 2 {
-		err = windows.MoveFileEx(from, to, flags)
+		if err = rename(oldname, newname); err == nil {
+			return nil
+		}
 		busy := err == windows.ERROR_SHARING_VIOLATION || err == windows.ERROR_ACCESS_DENIED
-		if err == nil || !busy || wait > 512*time.Millisecond {
-			break
+		if !busy || wait > 512*time.Millisecond {
+			return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
 		}
 		time.Sleep(wait)
 	}
-	if err != nil {
-		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
-	}
-	return nil
 }
 
-// SyncDir has nothing to do: Rename wrote through.
-func (osFS) SyncDir(string) error { return nil }
+// rename takes the name away from the file that has it at once, as on Unix,
+// where system and file system know how (NTFS since Windows 10 1709). A plain
+// move waits for the last handle of the replaced file, which means that it
+// fails while anybody reads.
+func rename(oldname, newname string) error {
+	from, err := windows.UTF16PtrFromString(oldname)
+	if err != nil {
+		return err
+	}
+	to, err := windows.UTF16FromString(newname)
+	if err != nil {
+		return err
+	}
+	switch err := renamePOSIX(from, to); err {
+	case windows.ERROR_INVALID_PARAMETER, windows.ERROR_INVALID_FUNCTION, windows.ERROR_NOT_SUPPORTED,
+		windows.ERROR_CALL_NOT_IMPLEMENTED, windows.ERROR_INVALID_LEVEL:
+	default:
+		return err
+	}
+	return windows.MoveFileEx(from, &to[0], windows.MOVEFILE_REPLACE_EXISTING|windows.MOVEFILE_WRITE_THROUGH)
+}
+
+func renamePOSIX(from *uint16, to []uint16) error {
+	const share = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
+	h, err := windows.CreateFile(from, windows.DELETE, share, nil,
+		windows.OPEN_EXISTING, windows.FILE_ATTRIBUTE_NORMAL, 0)
+	if err != nil {
+		return err
+	}
+	defer windows.CloseHandle(h)
+	info := renameInfo(to)
+	return windows.SetFileInformationByHandle(h, windows.FileRenameInfoEx, &info[0], uint32(len(info)))
+}
+
+// renameInfo lays out a FILE_RENAME_INFO: flags, a directory handle that is
+// not used, the length of the name in bytes without its NUL, and the name.
+func renameInfo(name []uint16) []byte {
+	const flags = windows.FILE_RENAME_REPLACE_IF_EXISTS | windows.FILE_RENAME_POSIX_SEMANTICS
+	const word = strconv.IntSize / 8 // what a handle takes, and aligns itself to
+	info := binary.NativeEndian.AppendUint32(nil, flags)
+	info = append(info, make([]byte, 2*word-len(info))...)
+	info = binary.NativeEndian.AppendUint32(info, uint32(2*(len(name)-1)))
+	for _, unit := range name {
+		info = binary.NativeEndian.AppendUint16(info, unit)
+	}
+	return info
+}
+
+// SyncDir flushes the directory like a file. Where that is not to be had, the
+// file system's own journal decides how soon a rename is on disk.
+func (osFS) SyncDir(dir string) error {
+	h, err := open(dir, windows.GENERIC_WRITE, windows.OPEN_EXISTING)
+	if err == nil {
+		defer windows.CloseHandle(h)
+		err = windows.FlushFileBuffers(h)
+	}
+	switch err {
+	case nil, windows.ERROR_ACCESS_DENIED, windows.ERROR_INVALID_FUNCTION, windows.ERROR_NOT_SUPPORTED:
+		return nil
+	}
+	return &fs.PathError{Op: "sync", Path: dir, Err: err}
+}
 
 func (f osFile) Stat() (Info, error) {
 	info, err := infoOf(windows.Handle(f.Fd()))
@@ -128,6 +178,7 @@ func infoOf(h windows.Handle) (Info, error) {
 	}, nil
 }
 
-// InodesRecycle is false: an NTFS file number carries a sequence number, and
-// a descriptor kept open would stop writers from replacing the file.
+// InodesRecycle is false: an NTFS file number carries a sequence number, and a
+// descriptor kept open would stop programs that rename in the older way from
+// replacing the file.
 const InodesRecycle = false
