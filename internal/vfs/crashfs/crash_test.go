@@ -99,8 +99,8 @@ func TestSurvivingStates(t *testing.T) {
 				must(t, f.WriteFile("/d/a", []byte("12")))
 				must(t, f.SyncDir("/d"))
 			},
-			// One block: it is there or it is zeros, up to a size that is.
-			journal: []string{`a=""`, `a="1"`, `a="12"`, `a="\x00"`, `a="\x00\x00"`},
+			// It is there or it is zeros, from some byte on, up to some size.
+			journal: []string{`a=""`, `a="1"`, `a="12"`, `a="1\x00"`, `a="\x00"`, `a="\x00\x00"`},
 		}, {
 			name: "replaced",
 			run: func(t *testing.T, f *crashfs.FS) {

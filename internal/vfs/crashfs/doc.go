@@ -6,9 +6,9 @@
 //
 //  1. The content and the attributes (mode, owner, modification time) of a file
 //     as of its last Sync. Of what was written since, any prefix of the bytes or
-//     any subset of the blocks may survive; a block that did not, inside a size
-//     that did, is what it was at the Sync, or zeros. Each attribute is the
-//     synced one or the latest, independently.
+//     any subset of the blocks may survive, and independently the size; what did
+//     not survive, inside a size that did, is what it was at the Sync, or zeros.
+//     Each attribute is the synced one or the latest, independently.
 //  2. The entries of a directory as of its last SyncDir. Of the creations,
 //     renames and removals since, a prefix survives (Journal: what was done
 //     first survives first, over all directories, as with one journal) or any
