@@ -86,13 +86,13 @@ func (t *troubleLog) note(err error, log *slog.Logger) {
 	t.last = err
 }
 
-func (t *troubleLog) get() (error, time.Time) {
+func (t *troubleLog) get() (since time.Time, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.last == nil {
-		return nil, time.Time{}
+		return time.Time{}, nil
 	}
-	return t.last, t.since
+	return t.since, t.last
 }
 
 // Status implements [Store].
@@ -110,7 +110,7 @@ func (s *fileStore[V]) Status() StoreStatus {
 	if s.opts.Refresh == RefreshNever {
 		st.Changes.Name = ModeNever
 	}
-	st.Trouble, st.TroubleSince = s.trouble.get()
+	st.TroubleSince, st.Trouble = s.trouble.get()
 	return st
 }
 
@@ -120,7 +120,7 @@ func (s *fileStore[V]) latestMode() Mode {
 	if s.opts.Page == PageOff {
 		return Mode{Name: ModeStamp}
 	}
-	err, since := s.page.State()
+	since, err := s.page.State()
 	switch {
 	case err == nil:
 		return Mode{Name: ModePage, Since: since}

@@ -119,12 +119,12 @@ func (p *Page) Mapping() *Mapping {
 
 // State is why there is no Mapping, or nil, and since when that is so: the zero
 // time if from the beginning.
-func (p *Page) State() (err error, since time.Time) {
+func (p *Page) State() (since time.Time, err error) {
 	st := p.state.Load()
 	if m := p.mapping.Load(); m != nil && m.lost.Load() {
-		return fmt.Errorf("%w: it was truncated", errDamaged), st.since
+		return st.since, fmt.Errorf("%w: it was truncated", errDamaged)
 	}
-	return st.err, st.since
+	return st.since, st.err
 }
 
 // Had reports whether there ever was a Mapping.
@@ -132,7 +132,7 @@ func (p *Page) Had() bool { return p.had.Load() }
 
 // Repairable reports whether Create might give a mapping where there is none.
 func (p *Page) Repairable() bool {
-	err, _ := p.State()
+	_, err := p.State()
 	return errors.Is(err, ErrAbsent) || errors.Is(err, errDamaged)
 }
 
@@ -181,7 +181,7 @@ func (p *Page) Create() error {
 	if err := p.ensureLocked(true); err != nil {
 		return err
 	}
-	err, _ := p.State()
+	_, err := p.State()
 	return err
 }
 
