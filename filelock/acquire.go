@@ -117,6 +117,7 @@ func (l *Lock) acquireVerified(ctx context.Context, m mode, limit time.Duration)
 // verified turns a kernel lock into a hold, or releases it: with an error, or
 // with neither hold nor error if the locked file is no longer the one at the path.
 func (l *Lock) verified(fl *flock.Flock, m mode) (*Held, error) {
+	waits.order()
 	info, err := fl.Stat()
 	if err == nil {
 		err = checkRegular(l.path, info)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,12 +21,12 @@ func (l *Lock) Close() error {
 	if l.closed.Swap(true) {
 		return nil
 	}
-	_, err := l.removeIfFree()
+	_, err := l.removeIfFree(openExisting)
 	return err
 }
 
-// removeIfFree tells whether it removed the lock file. It creates nothing.
-func (l *Lock) removeIfFree() (removed bool, err error) {
+// removeIfFree tells whether it removed the lock file.
+func (l *Lock) removeIfFree(o openMode) (removed bool, err error) {
 	info, err := os.Lstat(l.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -36,7 +37,7 @@ func (l *Lock) removeIfFree() (removed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("remove lock %q: %w", l.path, err)
 	}
-	fl, err := waits.try(l.path, exclusive, openExisting)
+	fl, err := waits.try(l.path, exclusive, o)
 	if errors.Is(err, errGaveUp) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -84,21 +85,31 @@ func CleanStaleLocks(dir string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("clean lock directory %q: %w", dir, err)
 	}
-	var removed []string
-	var errs []error
+	// Companions that lost their lock file, to a crash or to somebody's rm, go
+	// too. Only a holder may remove them, so their lock file is made for that.
+	found := make(map[string]openMode)
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), lockSuffix) {
+		name := e.Name()
+		if strings.HasSuffix(name, lockSuffix) {
+			found[name] = openExisting
 			continue
 		}
-		path := filepath.Join(dir, e.Name())
-		ok, err := New(path, nil).removeIfFree()
+		name = strings.TrimSuffix(strings.TrimSuffix(name, queueSuffix), holderSuffix)
+		if _, known := found[name]; !known && strings.HasSuffix(name, lockSuffix) {
+			found[name] = openCreate
+		}
+	}
+	var removed []string
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		path := filepath.Join(dir, name)
+		ok, err := New(path, nil).removeIfFree(found[name])
 		if err != nil {
 			errs = append(errs, err)
 		}
-		if ok {
+		if ok && found[name] == openExisting {
 			removed = append(removed, path)
 		}
 	}
-	slices.Sort(removed)
 	return removed, errors.Join(errs...)
 }

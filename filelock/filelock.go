@@ -12,7 +12,9 @@
 //  3. Every wait ends: with the lock, with the context, or with the timeout.
 //     The error names the recorded holder.
 //  4. A process that dies gives up its locks at that moment, whatever killed it.
-//  5. Nothing is followed out of the lock directory: a lock directory or lock
+//  5. Between goroutines, an unlock is ordered before the next acquisition also
+//     for the Go memory model, so a lock can guard memory too.
+//  6. Nothing is followed out of the lock directory: a lock directory or lock
 //     file that is a symbolic link or that anybody may replace is refused with
 //     [ErrUnsafe].
 //

@@ -29,7 +29,7 @@ const (
 // the lock is taken; the returned Flock is then closed and opens the file in the
 // same way when it is locked again.
 func tryOpen(path string, m mode, o openMode) (_ *flock.Flock, ok bool, err error) {
-	if noFollow == 0 {
+	if followsLinks {
 		info, err := os.Lstat(path)
 		if err == nil {
 			err = checkRegular(path, info)
@@ -50,7 +50,7 @@ func tryOpen(path string, m mode, o openMode) (_ *flock.Flock, ok bool, err erro
 		use = use[1:]
 	}
 	for _, flag := range use {
-		fl := flock.New(path, flock.SetFlag(flag|noFollow), flock.SetPermissions(filePerm))
+		fl := flock.New(path, flock.SetFlag(flag|openFlags), flock.SetPermissions(filePerm))
 		ok, tryErr := retryInterrupted(func() (bool, error) {
 			if m == shared {
 				return fl.TryRLock()

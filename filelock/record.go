@@ -130,7 +130,7 @@ func readRecord(path string) (Holder, error) {
 }
 
 func readRecordOnce(path string) (Holder, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|noFollow|noBlock, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|openFlags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Holder{}, ErrNoHolder
 	}
@@ -157,16 +157,14 @@ func readRecordOnce(path string) (Holder, error) {
 // not to work.
 func (h *Held) writeRecord() error {
 	path := h.lock.path + holderSuffix
-	if noFollow == 0 {
+	if followsLinks {
 		if info, err := os.Lstat(path); err == nil {
 			if err := checkRegular(path, info); err != nil {
 				return err
 			}
 		}
 	}
-	// Read-write, because opening a named pipe for writing only would wait for a
-	// reader.
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|noFollow, filePerm)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|openFlags, filePerm)
 	if err != nil {
 		return unsafeOnly(path, err)
 	}

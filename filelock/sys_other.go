@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	noFollow = 0
-	noBlock  = 0
+	openFlags    = 0
+	followsLinks = true
 )
 
 func isInterrupted(error) bool { return false }

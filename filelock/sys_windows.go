@@ -7,10 +7,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// There is no O_NOFOLLOW; the file is looked at before and after it is opened.
+// There is no O_NOFOLLOW, so files are looked at before and after they are opened.
 const (
-	noFollow = 0
-	noBlock  = 0
+	openFlags    = 0
+	followsLinks = true
 )
 
 func isInterrupted(error) bool { return false }

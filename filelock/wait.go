@@ -107,6 +107,7 @@ func (t *waitTable) endTurn(key slotKey, s *slot, fl *flock.Flock) {
 // of the file drops them all. There every lock is exclusive and keeps the turn,
 // so that no second descriptor is opened until its own is closed.
 func (t *waitTable) release(path string, fl *flock.Flock) error {
+	t.order()
 	if err := unlock(fl); err != nil {
 		return err
 	}
@@ -118,6 +119,15 @@ func (t *waitTable) release(path string, fl *flock.Flock) error {
 		t.leaveLocked(key)
 	}
 	return nil
+}
+
+// order makes what a holder in this process wrote to memory visible to the next
+// one: between two goroutines the kernel's lock is not a synchronization that the
+// Go memory model knows. It is called after each acquisition and before each
+// release, and mu is the edge between them.
+func (t *waitTable) order() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 }
 
 // try returns the locked file, or errGaveUp if the lock is taken.
