@@ -60,7 +60,8 @@ func (l *Lock) removeIfFree(o openMode) (removed bool, err error) {
 
 // CleanStaleLocks removes the lock files in dir that nobody holds, together with
 // their companions, and returns the paths of the lock files removed, sorted. Lock
-// files are those whose name ends in ".lock". Held locks are left alone, and one
+// files are those whose name ends in ".lock"; companions without one are removed
+// too. Held locks are left alone, and one
 // that is being acquired meanwhile is safe: its acquirer finds the file gone and
 // makes a new one. A missing dir holds no locks. It does not wait.
 //

@@ -19,17 +19,19 @@ var turnstileOff atomic.Bool
 
 // A turnstile gives processes their turn. The kernel wakes the first waiter of a
 // lock, but a process that runs already can take the lock before the woken one
-// does, so a busy process that locks again right after unlocking starves the
-// others. Therefore everybody passes a second lock first and keeps it while
-// waiting for the lock itself:
+// does, and a stream of readers that overlap can keep a writer out for good.
+// Therefore everybody passes a second lock first and keeps it while waiting for
+// the lock itself:
 //
 //  1. A holds the lock and B the turnstile, waiting for the lock; C waits at the
 //     turnstile.
 //  2. A unlocks and wants the lock again. It must pass the turnstile, which is B's.
 //  3. B wakes, has the lock, and leaves the turnstile to C; A comes after C.
 //
-// Shared and exclusive acquisitions pass alike, so a stream of readers does not
-// keep a writer out. Nothing depends on the turnstile but the order: it is not
+// Shared and exclusive acquisitions pass alike. The price is a change of process
+// for each hold under contention, which costs up to a third of the acquisitions
+// (TestCompetition), for half the longest waits among writers, and less than a
+// tenth for a writer among readers. Nothing depends on the turnstile but the order: it is not
 // compared with its path, and an acquisition that cannot have it, for whatever
 // reason but an unsafe file, does without.
 type turnstilePass struct {
