@@ -1,0 +1,25 @@
+//go:build unix
+
+package baseline_test
+
+import (
+	"testing"
+
+	"github.com/machreg/machreg/proptest/baseline"
+)
+
+// TestPublishedLockLosesUpdates shows what the published life cycle of the lock
+// file costs. It is an experiment that must succeed: if nothing is lost in all
+// rounds, the experiments that rely on this control prove nothing either. Where
+// an open file cannot be deleted, it is not possible.
+func TestPublishedLockLosesUpdates(t *testing.T) {
+	const rounds = 10
+	for round := range rounds {
+		got := addFromProcesses(t, baseline.PublishedLock, 4, 4, 25)
+		t.Logf("round %d: %v", round, got)
+		if got.lost > 0 {
+			return
+		}
+	}
+	t.Errorf("no acknowledged update was lost in %d rounds", rounds)
+}
