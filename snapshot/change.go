@@ -43,6 +43,7 @@ func (c *Change[V]) note(codec *Codec[V], old, new *entry[V]) {
 	was := old != nil && old.state&hidden == 0
 	is := new != nil && new.state&hidden == 0
 	switch {
+	case was && is && old.line == new.line: // changed back
 	case was && is:
 		c.Updated = append(c.Updated, Update[V]{new.name, codec.out(old), codec.out(new)})
 	case was:

@@ -13,16 +13,13 @@ import (
 // ErrCorrupt is what every [CorruptError] is.
 var ErrCorrupt = errors.New("registry file is corrupt")
 
-// errNotOurs stops the fast decoder; the general one then decides.
-var errNotOurs = errors.New("not in the form this library writes")
-
 // CorruptError says why a file cannot be used, and where. Such a file is never
 // treated as empty and never overwritten.
 type CorruptError struct {
 	Path   string
-	Line   int // from 1
-	Column int // from 1, in characters
-	Reason string
+	Line   int    // from 1
+	Column int    // from 1, in characters
+	Reason string // safe for a terminal
 }
 
 func (e *CorruptError) Error() string {
@@ -39,22 +36,20 @@ func corruptAt(data []byte, offset int, format string, args ...any) *CorruptErro
 	return &CorruptError{
 		Line:   1 + bytes.Count(data[:offset], []byte{'\n'}),
 		Column: 1 + utf8.RuneCount(data[start:offset]),
-		Reason: fmt.Sprintf(format, args...),
+		Reason: printable(fmt.Sprintf(format, args...)),
 	}
 }
 
 // syntaxError words what the JSON decoder says.
 func syntaxError(data []byte, err error) *CorruptError {
 	se, ok := errors.AsType[*jsontext.SyntacticError](err)
-	if !ok {
-		return corruptAt(data, len(data), "%v", err)
-	}
-	at := int(se.ByteOffset)
 	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		return corruptAt(data, at, "duplicate name %q", se.JSONPointer.LastToken())
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:
 		return corruptAt(data, len(data), "unexpected end of file")
+	case !ok:
+		return corruptAt(data, len(data), "%v", err)
+	case errors.Is(err, jsontext.ErrDuplicateName):
+		return corruptAt(data, int(se.ByteOffset), "duplicate name %q", se.JSONPointer.LastToken())
 	}
-	return corruptAt(data, at, "%v", se.Err)
+	return corruptAt(data, int(se.ByteOffset), "%v", se.Err)
 }

@@ -5,7 +5,6 @@ import (
 	"hash/crc32"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -22,37 +21,44 @@ type decoded[V any] struct {
 
 // decode reads a file's content. Entries whose bytes are the same in prev keep
 // their identity; prev may be nil. The error is a *CorruptError without path.
-func (c *Codec[V]) decode(data []byte, prev *Snapshot[V]) (decoded[V], error) {
-	if d, ok := c.decodeOurs(data, prev); ok {
-		return d, nil
+func (c *Codec[V]) decode(data []byte, prev *Snapshot[V]) (d decoded[V], err error) {
+	body, ours := checked(data)
+	if ours {
+		var ok bool
+		if d, ok = c.decodeOurs(body, prev); ok {
+			d.ours = true
+			return d, nil
+		}
 	}
-	return c.decodeAny(data, prev)
+	d, err = c.decodeAny(data, prev)
+	d.ours = ours
+	return d, err
 }
 
-// decodeOurs reads the form that Encode writes. It gives up at whatever is not
-// exactly that form; the general decoder then has the last word, so nothing
-// rests on the checksum being hard to forge.
+// checked returns what the checksum covers, and whether it is right.
+func checked(data []byte) (body []byte, ok bool) {
+	body, ok = bytes.CutSuffix(data, []byte(fileEnd))
+	if n := len(body) - checksumDigits; ok && n >= 0 {
+		sum := string(body[n:])
+		body, ok = bytes.CutSuffix(body[:n], []byte(checksumBefore))
+		return body, ok && formatSum(crc32.Checksum(body, castagnoli)) == sum
+	}
+	return nil, false
+}
+
+// decodeOurs reads the form that Encode writes, down to the checksum. It gives
+// up at whatever is not exactly that form; the general decoder then has the
+// last word, so nothing rests on the checksum being hard to forge.
 //
 // An unchanged entry costs one comparison of its bytes. The walk relies on the
-// order of names: what is not the next entry of prev is parsed, and prev
+// order of names: what is not the next entry of prev is looked at, and prev
 // catches up by name.
-func (c *Codec[V]) decodeOurs(data []byte, prev *Snapshot[V]) (d decoded[V], ok bool) {
-	tail := len(data) - len(checksumBefore) - checksumDigits - len(fileEnd)
-	if tail < 0 ||
-		string(data[tail:tail+len(checksumBefore)]) != checksumBefore ||
-		string(data[len(data)-len(fileEnd):]) != fileEnd {
-		return d, false
-	}
-	sum := string(data[tail+len(checksumBefore) : len(data)-len(fileEnd)])
-	if formatSum(crc32.Checksum(data[:tail], castagnoli)) != sum {
-		return d, false
-	}
-	body := data[:tail]
-	revision, rest, ok := parseHead(body)
+func (c *Codec[V]) decodeOurs(body []byte, prev *Snapshot[V]) (d decoded[V], ok bool) {
+	revision, body, ok := parseHead(body)
 	if !ok {
 		return d, false
 	}
-	body, ok = bytes.CutPrefix(rest, []byte(entryEnd+quoted(c.schema.Collection)+collectionOpen))
+	body, ok = bytes.CutPrefix(body, []byte(entryEnd+quoted(c.schema.Collection)+collectionOpen))
 	if !ok {
 		return d, false
 	}
@@ -61,28 +67,29 @@ func (c *Codec[V]) decodeOurs(data []byte, prev *Snapshot[V]) (d decoded[V], ok 
 	if prev != nil {
 		old = prev.sorted
 	}
-	sorted := make([]*entry[V], 0, max(len(old), bytes.Count(body[:min(len(body), 1<<16)], []byte{'\n'})))
+	sorted := make([]*entry[V], 0, max(len(old), bytes.Count(body, []byte{'\n'})))
 	for more := len(body) > 0 && body[0] == '"'; more; {
 		var e *entry[V]
-		if len(old) > 0 && hasLine(body, old[0].line) {
-			e, old = old[0], old[1:]
-			body = body[len(e.line):]
-		} else {
-			var err error
-			if e, body, err = c.parseLine(body); err != nil {
+		if len(old) == 0 || !hasLine(body, old[0].line) {
+			name, value, ok := nameAt(body)
+			if !ok {
 				return d, false
 			}
-			for len(old) > 0 && old[0].name < e.name {
+			for len(old) > 0 && old[0].name < string(name) {
 				old = old[1:]
 			}
-			if len(old) > 0 && old[0].name == e.name {
-				if old[0].line == e.line {
-					e = old[0]
+			if len(old) == 0 || !hasLine(body, old[0].line) {
+				var err error
+				if e, err = c.parseEntry(string(name), value, body); err != nil {
+					return d, false
 				}
-				old = old[1:]
+				d.parsed++
 			}
-			d.parsed++
 		}
+		if e == nil {
+			e, old = old[0], old[1:]
+		}
+		body = body[len(e.line):]
 		if n := len(sorted); n > 0 && sorted[n-1].name >= e.name {
 			return d, false
 		}
@@ -100,7 +107,7 @@ func (c *Codec[V]) decodeOurs(data []byte, prev *Snapshot[V]) (d decoded[V], ok 
 	if !ok {
 		return d, false
 	}
-	d.snap, d.ours = c.assemble(prev, sorted, revision, members), true
+	d.snap = c.assemble(prev, sorted, revision, members)
 	return d, true
 }
 
@@ -110,7 +117,8 @@ func hasLine(body []byte, line string) bool {
 		(body[len(line)] == '\n' || body[len(line)] == ',')
 }
 
-// parseHead reads a file up to and including the digits of its revision.
+// parseHead reads a file up to and including the digits of its revision. Any
+// revision will do that leaves room to count on from a claim of maxRevision.
 func parseHead(data []byte) (r Revision, rest []byte, ok bool) {
 	rest, ok = bytes.CutPrefix(data, []byte(headBefore))
 	if !ok {
@@ -121,40 +129,30 @@ func parseHead(data []byte) (r Revision, rest []byte, ok bool) {
 		n++
 	}
 	v, err := strconv.ParseUint(string(rest[:n]), 10, 64)
-	if err != nil || v > maxRevision || n > 1 && rest[0] == '0' {
+	if err != nil || v > 2*maxRevision || n > 1 && rest[0] == '0' {
 		return 0, nil, false
 	}
 	return Revision(v), rest[n:], true
 }
 
-// parseLine reads the entry that body begins with. An entry whose value spans
-// lines is not recognised here, which costs time and nothing else.
-func (c *Codec[V]) parseLine(body []byte) (*entry[V], []byte, error) {
-	end := bytes.IndexByte(body, '\n')
-	if end < 0 {
-		return nil, nil, errNotOurs
-	}
-	if end > 0 && body[end-1] == ',' {
+// parseEntry decodes the entry that body begins with; value is where its value
+// begins. Nearly every value ends with the line. One that does not holds white
+// space that somebody else wrote; then the decoder says where it ends.
+func (c *Codec[V]) parseEntry(name string, value int, body []byte) (*entry[V], error) {
+	end := lineEnd(body)
+	if end > value && body[end-1] == ',' {
 		end--
 	}
-	line := string(body[:end])
-	close := closingQuote(line)
-	if close < 0 || !strings.HasPrefix(line[close:], `": `) {
-		return nil, nil, errNotOurs
+	e, err := c.entryOf(name, string(body[:end]), body[value:end])
+	if err == nil {
+		return e, nil
 	}
-	name, at := line[1:close], close+len(`": `)
-	if strings.IndexByte(name, '\\') >= 0 {
-		unquoted, err := jsontext.AppendUnquote(nil, line[:close+1])
-		if err != nil {
-			return nil, nil, errNotOurs
-		}
-		name = string(unquoted)
+	dec := jsontext.NewDecoder(bytes.NewBuffer(body[value:]))
+	if _, err := dec.ReadValue(); err != nil {
+		return nil, err
 	}
-	e, err := c.entryOf(name, line, body[at:end])
-	if err != nil {
-		return nil, nil, err
-	}
-	return e, body[end:], nil
+	end = value + int(dec.InputOffset())
+	return c.entryOf(name, string(body[:end]), body[value:end])
 }
 
 // parseMembers checks what stands between the collection and the checksum.
@@ -173,10 +171,13 @@ func (c *Codec[V]) parseMembers(body []byte, prev *Snapshot[V]) (string, bool) {
 	if !jsontext.Value(object).IsValid() {
 		return "", false
 	}
-	for _, m := range membersOf(object) {
-		if m.name == c.schema.Collection || slices.Contains(reserved, m.name) {
+	some := false
+	for m := range membersOf(object) {
+		name := unquoted(m.name)
+		if name == c.schema.Collection || slices.Contains(reserved, name) {
 			return "", false
 		}
+		some = true
 	}
-	return string(text), true
+	return string(text), some
 }

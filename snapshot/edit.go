@@ -75,6 +75,9 @@ func (d *Editor[V]) Apply(w Write[V]) bool {
 			e = d.base.codec.takeOver(old, e)
 		}
 		if old == nil || old.line != e.line || old.state&quarantined != 0 {
+			if was := d.base.index.get(e.name); was != nil && was.line == e.line && !was.isQuarantined() {
+				e = was // changed back
+			}
 			d.changed[e.name] = e
 			changed = true
 		}

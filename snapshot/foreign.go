@@ -14,7 +14,11 @@ import (
 // decodeAny reads a file that any program may have written: any valid JSON of
 // the right shape.
 func (c *Codec[V]) decodeAny(data []byte, prev *Snapshot[V]) (decoded[V], error) {
-	r := foreign[V]{codec: c, data: data, prev: prev, dec: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	r := foreign[V]{
+		codec: c, data: data, prev: prev,
+		dec:   jsontext.NewDecoder(bytes.NewBuffer(data)),
+		known: make(map[string]bool),
+	}
 	d, err := r.file()
 	if err != nil {
 		return decoded[V]{}, err
@@ -34,6 +38,9 @@ type foreign[V any] struct {
 	entries             []*entry[V]
 	members             []string
 	parsed              int
+
+	line  []byte          // of the entry at hand, used again for the next
+	known map[string]bool // whether V has a member, by its name as written
 }
 
 func (r *foreign[V]) file() (d decoded[V], err error) {
@@ -149,20 +156,63 @@ func (r *foreign[V]) entry() error {
 	if err != nil {
 		return syntaxError(r.data, err)
 	}
-	line := r.codec.foreignLine(name, raw, value)
+	r.line = r.foreignLine(r.line[:0], name, value)
+	var old *entry[V]
 	if r.prev != nil {
-		if old := r.prev.index.get(name); old != nil && old.line == line {
-			r.entries = append(r.entries, old)
-			return nil
-		}
+		old = r.prev.index.get(name)
 	}
-	e, err := r.codec.entryOf(name, line, []byte(line[valueAt(line):]))
+	if old != nil && (old.isQuarantined() && isLine(old.line, raw, value) ||
+		!old.isQuarantined() && old.line == string(r.line)) {
+		r.entries = append(r.entries, old)
+		return nil
+	}
+	line := string(r.line)
+	e, err := r.codec.entryOf(name, line, r.line[valueAt(line):])
+	if err == nil && e.isQuarantined() { // its bytes are not touched
+		line = string(raw) + ": " + string(value)
+		e, err = r.codec.entryOf(name, line, value)
+	}
 	if err != nil {
 		return corruptAt(r.data, int(r.dec.InputOffset())-len(value), "entry %q: %v", name, err)
 	}
 	r.parsed++
 	r.entries = append(r.entries, e)
 	return nil
+}
+
+// foreignLine appends the line of an entry that something else wrote: the name
+// and the members that V knows without white space, the others byte for byte.
+func (r *foreign[V]) foreignLine(line []byte, name string, value []byte) []byte {
+	line = append(appendQuoted(line, name), ": "...)
+	if !r.codec.carries || value[0] != '{' {
+		return appendCompact(line, value)
+	}
+	line = append(line, '{')
+	first := true
+	for m := range membersOf(value) {
+		if !first {
+			line = append(line, ',')
+		}
+		first = false
+		known, ok := r.known[string(m.name)]
+		if !ok {
+			known = r.codec.isKnown(unquoted(m.name))
+			r.known[string(m.name)] = known
+		}
+		if known {
+			line = append(append(line, m.name...), ':')
+			line = appendCompact(line, m.value)
+		} else {
+			line = append(line, m.text...)
+		}
+	}
+	return append(line, '}')
+}
+
+// isLine reports whether line is that name and that value.
+func isLine(line string, name, value []byte) bool {
+	return len(line) == len(name)+len(": ")+len(value) &&
+		strings.HasPrefix(line, string(name)) && strings.HasSuffix(line, string(value))
 }
 
 // name reads a member's name, unescaped and as it stands.
@@ -181,6 +231,7 @@ func (r *foreign[V]) name() (string, []byte, error) {
 // next is where the next token begins.
 func (r *foreign[V]) next() int { return r.skipSpace(int(r.dec.InputOffset())) }
 
+// skipSpace passes punctuation as well.
 func (r *foreign[V]) skipSpace(at int) int {
 	for at < len(r.data) && strings.IndexByte(" \t\r\n:,", r.data[at]) >= 0 {
 		at++

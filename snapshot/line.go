@@ -3,6 +3,7 @@ package snapshot
 import (
 	"bytes"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,12 +13,14 @@ import (
 // quarantined entry keeps the name as it was found.
 
 // quoted is s as a JSON string. s must be valid UTF-8.
-func quoted(s string) string {
-	q, err := jsontext.AppendQuote(nil, s)
+func quoted(s string) string { return string(appendQuoted(nil, s)) }
+
+func appendQuoted(dst []byte, s string) []byte {
+	dst, err := jsontext.AppendQuote(dst, s)
 	if err != nil {
 		panic("snapshot: quoting invalid UTF-8")
 	}
-	return string(q)
+	return dst
 }
 
 // valueAt is where the value of a line begins.
@@ -36,42 +39,39 @@ func closingQuote(s string) int {
 	return -1
 }
 
-// member is one member of a JSON object, by its place in the object's bytes.
-type member struct {
-	name       string // unescaped
-	start, end int    // from the name's opening quote to the end of the value
-	value      int    // where the value begins
+// nameAt reads the name that a line begins with, and says where the value
+// begins; ok is false if it is not `"name": `.
+func nameAt(line []byte) (name []byte, value int, ok bool) {
+	if len(line) == 0 || line[0] != '"' {
+		return nil, 0, false
+	}
+	n := 1
+	for n < len(line) && line[n] >= 0x20 && line[n] < utf8.RuneSelf && line[n] != '"' && line[n] != '\\' {
+		n++
+	}
+	if n < len(line) && line[n] == '"' { // the usual name is written as it is meant
+		name, n = line[1:n], n+1
+	} else {
+		if n = 1 + closingQuote(string(line[:lineEnd(line)])); n == 0 {
+			return nil, 0, false
+		}
+		var err error
+		if name, err = jsontext.AppendUnquote(nil, line[:n]); err != nil {
+			return nil, 0, false
+		}
+	}
+	if !bytes.HasPrefix(line[n:], []byte(": ")) {
+		return nil, 0, false
+	}
+	return name, n + len(": "), true
 }
 
-// members lists the members of an object. object must be valid JSON; a value
-// of another kind has none.
-func membersOf(object []byte) []member {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(object))
-	if dec.PeekKind() != jsontext.KindBeginObject {
-		return nil
+// lineEnd is where the first line of text ends.
+func lineEnd(text []byte) int {
+	if i := bytes.IndexByte(text, '\n'); i >= 0 {
+		return i
 	}
-	dec.ReadToken()
-	var list []member
-	for dec.PeekKind() == jsontext.KindString {
-		raw, err := dec.ReadValue()
-		if err != nil {
-			return nil
-		}
-		m := member{start: int(dec.InputOffset()) - len(raw)}
-		name, err := jsontext.AppendUnquote(nil, raw)
-		if err != nil {
-			return nil
-		}
-		m.name = string(name)
-		value, err := dec.ReadValue()
-		if err != nil {
-			return nil
-		}
-		m.end = int(dec.InputOffset())
-		m.value = m.end - len(value)
-		list = append(list, m)
-	}
-	return list
+	return len(text)
 }
 
 // isKnown reports whether V has a member of that name. V itself is asked: a
@@ -80,54 +80,9 @@ func (c *Codec[V]) isKnown(name string) bool {
 	if !c.carries {
 		return true
 	}
-	if known, ok := c.known.Load(name); ok {
-		return known.(bool)
-	}
 	var w carrier[V]
 	err := json.Unmarshal([]byte("{"+quoted(name)+":null}"), &w)
-	known := err != nil || len(w.Rest) == 0
-	c.known.Store(name, known)
-	return known
-}
-
-// foreignLine is the line of an entry that something else wrote: the name and
-// the members that V knows without white space, the others byte for byte. A
-// quarantined entry is not touched.
-func (c *Codec[V]) foreignLine(name string, rawName, rawValue []byte) string {
-	if _, err := c.decodeValue(name, rawValue); err != nil {
-		return string(rawName) + ": " + string(rawValue)
-	}
-	var b strings.Builder
-	b.WriteString(quoted(name))
-	b.WriteString(": ")
-	if !c.carries {
-		b.WriteString(compact(rawValue))
-		return b.String()
-	}
-	b.WriteByte('{')
-	for i, m := range membersOf(rawValue) {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		if c.isKnown(m.name) {
-			b.WriteString(quoted(m.name))
-			b.WriteByte(':')
-			b.WriteString(compact(rawValue[m.value:m.end]))
-		} else {
-			b.Write(rawValue[m.start:m.end])
-		}
-	}
-	b.WriteByte('}')
-	return b.String()
-}
-
-// compact is value without white space; strings and numbers stay as they are.
-func compact(value []byte) string {
-	v := jsontext.Value(bytes.Clone(value))
-	if err := v.Compact(); err != nil {
-		panic("snapshot: compacting invalid JSON")
-	}
-	return string(v)
+	return err != nil || len(w.Rest) == 0
 }
 
 // takeOver returns e with the members of old that V does not know.
@@ -135,11 +90,10 @@ func (c *Codec[V]) takeOver(old, e *entry[V]) *entry[V] {
 	if old.state&(hasRest|quarantined) == 0 || !c.carries {
 		return e
 	}
-	value := []byte(old.line[valueAt(old.line):])
 	var rest []byte
-	for _, m := range membersOf(value) {
-		if !c.isKnown(m.name) {
-			rest = append(append(rest, ','), value[m.start:m.end]...)
+	for m := range membersOf([]byte(old.line[valueAt(old.line):])) {
+		if !c.isKnown(unquoted(m.name)) {
+			rest = append(append(rest, ','), m.text...)
 		}
 	}
 	if rest == nil {

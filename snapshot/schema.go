@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -15,9 +14,10 @@ import (
 // Schema says what one registry file holds.
 //
 // V is any type that encoding/json/v2 can marshal and unmarshal. Where V is a
-// struct without marshalling methods of its own, members of an entry that V
-// does not know are kept when the entry is rewritten; otherwise V owns the
-// whole value.
+// struct without marshalling methods and without an embedded field for unknown
+// members of its own, members of an entry that V does not know are kept when
+// the entry is rewritten; otherwise V owns the whole value. It always owns what
+// is nested inside its members.
 type Schema[V any] struct {
 	// Collection is the member of the file that holds the entries, say
 	// "machines". Required.
@@ -25,8 +25,10 @@ type Schema[V any] struct {
 	// Check reports why a value cannot be used under a name, and may complete
 	// the value from the name. It runs on every value on its way in, where
 	// its error refuses the write, and on every value found in a file, where
-	// its error puts the entry in quarantine. Optional. It must not block,
-	// must be safe for concurrent use, and must judge by its arguments alone.
+	// its error puts the entry in quarantine. So does a panic there, so that a
+	// value in a file cannot take down every program that reads it. Optional.
+	// It must not block, must be safe for concurrent use, and must judge by
+	// its arguments alone.
 	Check func(name string, v *V) error
 	// Builtin are entries that always exist: each is there even if the file
 	// does not hold it, and stands in for a quarantined one of its name.
@@ -40,11 +42,11 @@ type Schema[V any] struct {
 // Codec is a Schema ready for use. It is immutable and safe for concurrent use.
 type Codec[V any] struct {
 	schema  Schema[V]
-	carries bool // V is a struct whose unknown members are kept
-	known   sync.Map
+	carries bool  // V is a struct whose unknown members are kept
+	form    *form // how V is written, if that is simple
 	strings []int // fields of struct V that are strings, in order
 	builtin []*entry[V]
-	clone   func(V) V // nil: an assignment is a copy
+	plain   bool // an assignment copies all of a V
 }
 
 // carrier decodes V and, in Rest, the members that V does not know.
@@ -71,17 +73,15 @@ func NewCodec[V any](schema Schema[V]) (*Codec[V], error) {
 	t := reflect.TypeFor[V]()
 	if t.Kind() == reflect.Struct {
 		_, err := json.Marshal(carrier[V]{})
-		c.carries = err == nil
+		c.carries = err == nil && !keepsUnknown[V]()
 		for i := range t.NumField() {
 			if f := t.Field(i); f.Type.Kind() == reflect.String && f.IsExported() {
 				c.strings = append(c.strings, i)
 			}
 		}
 	}
-	if !isPlain(t) {
-		if c.clone = schema.Clone; c.clone == nil {
-			c.clone = c.decodeAgain
-		}
+	if c.plain = isPlain(t); c.carries {
+		c.form = learnForm[V]()
 	}
 	for name, v := range schema.Builtin {
 		e, err := c.Entry(name, v)
@@ -91,6 +91,12 @@ func NewCodec[V any](schema Schema[V]) (*Codec[V], error) {
 		c.builtin = append(c.builtin, e.e)
 	}
 	return c, nil
+}
+
+// keepsUnknown reports whether V itself has a field for unknown members.
+func keepsUnknown[V any]() bool {
+	const nobodys = `{"\u0000":null}`
+	return json.Unmarshal([]byte(nobodys), new(V), json.RejectUnknownMembers(true)) == nil
 }
 
 // Collection is the member of the file that holds the entries.
@@ -133,83 +139,114 @@ func (c *Codec[V]) Entry(name string, v V) (Entry[V], error) {
 		return Entry[V]{}, fmt.Errorf("%q: cannot be read back: %w", name, err)
 	}
 	if e.state&quarantined != 0 {
-		_, err := c.decodeValue(name, value)
-		return Entry[V]{}, fmt.Errorf("%q: cannot be read back: %w", name, err)
+		return Entry[V]{}, fmt.Errorf("%q: cannot be read back: %s", name, c.reason(e))
 	}
 	return Entry[V]{e}, nil
 }
 
 // entryOf makes the entry of one line, which must be `"name": value`; value is
-// the same bytes again, and only read. An entry that cannot be used comes back quarantined; an
-// error means that the value is not valid JSON.
+// the same bytes again, and only read. An entry that cannot be used comes back
+// quarantined; an error means that the value cannot stand in a file at all.
 func (c *Codec[V]) entryOf(name, line string, value []byte) (*entry[V], error) {
 	e := &entry[V]{line: line, hash: hashName(name)}
 	if len(line) > len(name)+1 && line[1:1+len(name)] == name {
 		name = line[1 : 1+len(name)]
 	}
 	e.name = name
-	rest, err := c.decodeInto(&e.value, name, value)
+	if err := checkDepth(value); err != nil {
+		return nil, err
+	}
+	valid, rest, err := c.decodeInto(&e.value, name, line, value)
 	if err != nil {
-		if !jsontext.Value(value).IsValid() {
+		if !valid && !jsontext.Value(value).IsValid() {
 			return nil, err
 		}
 		var zero V
 		e.value = zero
 		e.state = quarantined | hidden
-		for _, b := range c.builtin {
-			if b.name == name {
-				e.value, e.state = b.value, quarantined
-			}
+		if b := c.builtinEntry(name); b != nil {
+			e.value, e.state = b.value, quarantined
 		}
 		return e, nil
 	}
 	if rest {
 		e.state |= hasRest
 	}
-	c.alias(&e.value, line)
 	return e, nil
 }
 
-// reason is why a quarantined entry cannot be used.
-func (c *Codec[V]) reason(e *entry[V]) string {
-	_, err := c.decodeValue(e.name, []byte(e.line[valueAt(e.line):]))
-	if err == nil {
-		return "unusable"
+func (c *Codec[V]) builtinEntry(name string) *entry[V] {
+	for _, b := range c.builtin {
+		if b.name == name {
+			return b
+		}
 	}
-	return err.Error()
+	return nil
 }
 
-func (c *Codec[V]) decodeValue(name string, value []byte) (V, error) {
+// checkDepth refuses what would nest too deep two levels further down, where
+// an entry's value stands in the file.
+func checkDepth(value []byte) error {
+	const depth = 10_000 // of encoding/json, and of what is used here
+	if len(value) < depth || jsontext.Value("[["+string(value)+"]]").IsValid() || !jsontext.Value(value).IsValid() {
+		return nil
+	}
+	return errors.New("nested too deep")
+}
+
+// reason is why a quarantined entry cannot be used, safe for a terminal.
+func (c *Codec[V]) reason(e *entry[V]) string {
+	if _, err := c.decodeLine(e); err != nil {
+		return printable(err.Error())
+	}
+	return "unusable"
+}
+
+// decodeLine decodes an entry once more.
+func (c *Codec[V]) decodeLine(e *entry[V]) (V, error) {
 	var v V
-	_, err := c.decodeInto(&v, name, value)
+	_, _, err := c.decodeInto(&v, e.name, e.line, []byte(e.line[valueAt(e.line):]))
 	return v, err
 }
 
-// decodeInto reports whether the value has members that V does not know.
-func (c *Codec[V]) decodeInto(v *V, name string, value []byte) (rest bool, err error) {
+// decodeInto decodes value, which is what line ends with, and lets the strings
+// of v alias line. It reports whether value is known to be valid JSON, and
+// whether it has members that V does not know.
+func (c *Codec[V]) decodeInto(v *V, name, line string, value []byte) (valid, rest bool, err error) {
 	if name == "" {
-		err = errors.New("empty name")
-	} else {
-		err = CheckText(name)
+		return false, false, errors.New("name: empty")
 	}
-	if err != nil {
-		return false, fmt.Errorf("name: %w", err)
+	if err := CheckText(name); err != nil {
+		return false, false, fmt.Errorf("name: %w", err)
 	}
-	if c.carries {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	formed := c.form != nil && c.form.read(reflect.ValueOf(v).Elem(), line[len(line)-len(value):])
+	switch {
+	case formed:
+	case c.carries:
 		var w carrier[V]
 		if err := json.Unmarshal(value, &w); err != nil {
-			return false, plainError(err)
+			return false, false, plainError(err)
 		}
 		*v, rest = w.Value, len(w.Rest) > 0
-	} else if err := json.Unmarshal(value, v); err != nil {
-		return false, plainError(err)
+	default:
+		if err := json.Unmarshal(value, v); err != nil {
+			return false, false, plainError(err)
+		}
 	}
 	if c.schema.Check != nil {
 		if err := c.schema.Check(name, v); err != nil {
-			return false, err
+			return true, false, err
 		}
 	}
-	return rest, nil
+	if !formed {
+		c.alias(v, line)
+	}
+	return true, rest, nil
 }
 
 // plainError words an unmarshalling error for somebody who looks at a file.
@@ -254,23 +291,19 @@ func (c *Codec[V]) alias(v *V, line string) {
 
 // out returns e's value for a caller to keep.
 func (c *Codec[V]) out(e *entry[V]) V {
-	if c.clone != nil {
-		return c.clone(e.value)
+	switch {
+	case c.plain:
+		return e.value
+	case c.schema.Clone != nil:
+		return c.schema.Clone(e.value)
+	case e.state&quarantined != 0: // a built-in stands in for it
+		e = c.builtinEntry(e.name)
 	}
-	return e.value
-}
-
-// decodeAgain is the clone of a V that holds references and has no Clone.
-func (c *Codec[V]) decodeAgain(v V) V {
-	data, err := json.Marshal(v)
+	v, err := c.decodeLine(e)
 	if err != nil {
-		panic(fmt.Sprintf("snapshot: a stored value no longer marshals: %v", err))
+		panic(fmt.Sprintf("snapshot: %q was decoded once and is not decoded again: %v", e.name, err))
 	}
-	var w V
-	if err := json.Unmarshal(data, &w); err != nil {
-		panic(fmt.Sprintf("snapshot: a stored value no longer unmarshals: %v", err))
-	}
-	return w
+	return v
 }
 
 // isPlain reports whether an assignment copies all of a value of type t.

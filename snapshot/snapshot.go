@@ -11,8 +11,8 @@ import (
 // never written.
 type Revision uint64
 
-// maxRevision leaves room for every addition the code makes; a file that
-// claims more was not written by counting.
+// maxRevision is the most that a file which something else wrote may claim. It
+// leaves room to count on from there for ever.
 const maxRevision = 1 << 62
 
 // Snapshot is one immutable revision of a whole collection. All its methods
@@ -68,7 +68,7 @@ const (
 // entry of that name.
 type Quarantined struct {
 	Name   string // may hold any character that JSON can express: quote it for a terminal
-	Reason string
+	Reason string // safe for a terminal
 }
 
 // Revision is the number of the revision that s is.
@@ -85,10 +85,10 @@ func (s *Snapshot[V]) Get(name string) (V, bool) {
 		var zero V
 		return zero, false
 	}
-	if s.codec.clone != nil {
-		return s.codec.clone(e.value), true
+	if s.codec.plain {
+		return e.value, true
 	}
-	return e.value, true
+	return s.codec.out(e), true
 }
 
 // All yields every name and value in ascending byte order of the names.

@@ -12,7 +12,7 @@ import (
 //
 // Linear probing stays inside one bucket. A bucket that fills up makes the
 // whole table be laid out again with twice as many buckets; at half load on
-// average that takes an outlier of many standard deviations, or growth.
+// average that takes growth, or an outlier of four standard deviations.
 //
 // A Go map was the alternative. It is as fast to read, but a commit or a
 // refresh would have to copy it whole, which at 100,000 entries costs as much
@@ -27,8 +27,10 @@ const (
 	// bucketFull keeps probe sequences short, and leaves the empty slots
 	// without which they would not end.
 	bucketFull = 96
-	// bucketLoad is the average a new table is laid out for.
+	// bucketLoad is the most that a new table holds on average.
 	bucketLoad = 64
+	// bucketIdle is the average below which a table is laid out smaller.
+	bucketIdle = 4
 )
 
 type bucket[V any] [bucketSlots]*entry[V]
@@ -44,7 +46,10 @@ func (t *table[V]) get(name string) *entry[V] {
 	if len(t.buckets) == 0 {
 		return nil
 	}
-	h := hashName(name)
+	return t.find(hashName(name), name)
+}
+
+func (t *table[V]) find(h uint64, name string) *entry[V] {
 	b := t.buckets[h>>t.shift]
 	for i := h; ; i++ {
 		e := b[i%bucketSlots]
@@ -128,7 +133,8 @@ func (t *table[V]) with(replaced []replacement[V], all []*entry[V]) table[V] {
 	if len(replaced) == 0 {
 		return *t
 	}
-	if len(t.buckets) == 0 || len(all) > len(t.buckets)*bucketFull || len(replaced) > len(all)/2 {
+	n := len(t.buckets)
+	if n == 0 || len(all) > n*bucketFull || n > 1 && len(all) < n*bucketIdle || len(replaced) > len(all)/2 {
 		return newTable(all)
 	}
 	next := table[V]{buckets: slices.Clone(t.buckets), shift: t.shift}
