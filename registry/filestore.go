@@ -323,11 +323,10 @@ func (s *fileStore[V]) publish(pending *snapshot.Pending[V], r Revision) error {
 	if s.hooks.renamed != nil {
 		s.hooks.renamed()
 	}
-	s.page.End(uint64(r))
 	l := &loaded[V]{version: version}
-	if m := s.page.Mapping(); m != nil && s.opts.Page == PageAuto {
-		// Nobody else can have bumped it: the lock is held.
-		l.mapping, l.sequence = m, m.Sequence()
+	l.mapping, l.sequence = s.page.End(uint64(r))
+	if s.opts.Page == PageOff {
+		l.mapping = nil
 	}
 	s.replace(l)
 	return nil

@@ -21,13 +21,13 @@
 //
 //   - It is truncated: the load faults. The fault is caught, and the mapping is
 //     from then on without a sequence.
-//   - It is deleted or replaced: readers go on with the old mapping. A writer
-//     compares its mapping with the path before every rename; it retires the
-//     old page (odd, for ever) before it uses the new one. Readers compare
-//     when they refresh, and on a slow timer ([Page.Check]): that is what
-//     bounds staleness if the only writer is one that never mapped the old page.
-//   - It is made anew: a sequence starts at a random value, so that a token
-//     from another life does not match.
+//   - It is deleted or replaced: readers go on with the old mapping. Whoever
+//     notices retires the old page (odd, for ever), which tells everybody else
+//     who has it. A writer compares before every rename, and readers when they
+//     refresh and on a slow timer ([Page.Check]): the timer is what bounds
+//     staleness if the only writer is one that never mapped the old page.
+//   - It is made anew, or an old copy is put back: every sequence is drawn at
+//     random, so that a token from another life does not match.
 //   - The disk is full: the page is written, not extended, before it is mapped.
 //
 // A page is created under the exclusive lock only. A writer that finds no page
@@ -142,7 +142,9 @@ func (p *Page) setMapping(m *Mapping, why error) {
 	} else if (old.err == nil) != (why == nil) || why != nil && why.Error() != old.err.Error() {
 		p.state.Store(&state{err: why, since: time.Now()})
 	}
-	p.mapping.Store(m)
+	if old := p.mapping.Swap(m); old != nil && old != m {
+		old.dropped.Store(true)
+	}
 	if m != nil {
 		p.had.Store(true)
 	}
@@ -161,6 +163,9 @@ func (p *Page) checkLocked() {
 	id, err := identify(p.path)
 	if err == nil && m != nil && m.id == id && !m.lost.Load() {
 		return
+	}
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		m.retire()
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrAbsent
@@ -210,21 +215,30 @@ func (p *Page) Begin(create bool) error {
 }
 
 // End stores the revision that was published and makes the sequence even. It
-// follows every successful Begin, also when the rename failed.
-func (p *Page) End(revision uint64) {
+// follows every successful Begin, also when the rename failed. It returns what
+// validates the published revision: nil if there is no page for that.
+func (p *Page) End(revision uint64) (m *Mapping, sequence uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	m := p.mapping.Load()
+	m = p.mapping.Load()
 	if m == nil {
-		return
+		return nil, 0
 	}
-	// A page that is truncated here needs no bump: whoever loads it faults,
-	// and does without.
-	s := m.Sequence()
-	if m.store(offRevision, revision) {
-		m.store(offSequence, (s|1)+1)
+	// A page that is no longer at the path stays odd, since the next writer
+	// may not have it. One that is truncated needs no bump: whoever loads it
+	// faults, and does without.
+	if id, err := identify(p.path); err != nil || id != m.id || !m.store(offRevision, revision) {
+		return nil, 0
 	}
+	sequence = newSequence()
+	if !m.store(offSequence, sequence) {
+		return nil, 0
+	}
+	return m, sequence
 }
+
+// newSequence draws an even sequence that was never used before.
+func newSequence() uint64 { return rand.Uint64() &^ 1 }
 
 // ensureLocked makes the mapping be the file at the path, making that file if
 // it is missing or damaged. After nil there may still be no mapping, because
@@ -296,7 +310,7 @@ func create(path string, binding uint64) error {
 	put := func(off int, v uint64) { *(*uint64)(unsafe.Pointer(&content[off])) = v }
 	put(offMagic, magicWord)
 	put(offBinding, binding)
-	put(offSequence, rand.Uint64()&^1|1<<63)
+	put(offSequence, newSequence())
 	_, err = temp.Write(content[:])
 	if err == nil {
 		err = shareLikeDir(temp, dir)
@@ -328,14 +342,17 @@ type Mapping struct {
 	writable bool
 	// lost is set when an access faulted: the file is shorter than the page.
 	lost atomic.Bool
+	// dropped is set when this process found that it must use another mapping,
+	// or none. What this one validated does not count any more.
+	dropped atomic.Bool
 }
 
 // Sequence returns the sequence: odd while a writer is at work, or after one
-// died at it. It returns 1, which validates nothing, if the page is lost. It
-// does not block, allocate or fault.
+// died at it. It returns 1, which validates nothing, if the page is lost or no
+// longer the one in use. It does not block, allocate or fault.
 func (m *Mapping) Sequence() uint64 {
 	s, ok := m.load(offSequence / 8)
-	if !ok {
+	if !ok || m.dropped.Load() {
 		return 1
 	}
 	return s
@@ -378,13 +395,16 @@ func (m *Mapping) settle(old bool) {
 	runtime.KeepAlive(m)
 }
 
-// retire makes the sequence odd for ever: the file is no longer at the path,
-// so no writer will bump it again.
+// retire makes the sequence odd: the file is no longer at the path, so no
+// writer will make it even again. It needs no lock. If it falls into the odd
+// phase of a writer it changes nothing, and if that writer's End comes between
+// its two steps, or the file is put back, a good page is odd until the next
+// End: sequences are random, so what was validated before stays refused.
 func (m *Mapping) retire() {
-	if !m.writable {
+	if m == nil || !m.writable {
 		return
 	}
-	if s := m.Sequence(); s%2 == 0 {
-		m.store(offSequence, s+1)
+	if s, ok := m.load(offSequence / 8); ok {
+		m.store(offSequence, s|1)
 	}
 }
