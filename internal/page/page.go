@@ -20,10 +20,12 @@
 // reader stale or kill a process:
 //
 //   - It is truncated: the load faults. The fault is caught, and the mapping is
-//     from then on without a sequence.
+//     from then on without a sequence. If less than a page is cut off, or the
+//     content is overwritten, nothing faults: whoever notices that the size or
+//     the magic word is wrong retires the page (odd, for ever), which tells
+//     everybody else who has it.
 //   - It is deleted or replaced: readers go on with the old mapping. Whoever
-//     notices retires the old page (odd, for ever), which tells everybody else
-//     who has it. A writer compares before every rename, and readers when they
+//     notices retires that too. A writer compares before every rename, and readers when they
 //     refresh and on a slow timer ([Page.Check]): the timer is what bounds
 //     staleness if the only writer is one that never mapped the old page.
 //   - It is made anew, or an old copy is put back: every sequence is drawn at
@@ -45,8 +47,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -160,21 +160,21 @@ func (p *Page) Check() {
 
 func (p *Page) checkLocked() {
 	m := p.mapping.Load()
-	id, err := identify(p.path)
-	if err == nil && m != nil && m.id == id && !m.lost.Load() {
+	at, err := lookAt(p.path)
+	if err == nil && m.isGood(at) {
 		return
 	}
 	if err == nil || errors.Is(err, fs.ErrNotExist) {
 		m.retire()
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		err = ErrAbsent
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		m, err = nil, ErrAbsent
+	case err != nil:
+		m = nil
+	default:
+		m, err = openAt(p.path, at, p.binding)
 	}
-	if err != nil {
-		p.setMapping(nil, err)
-		return
-	}
-	m, err = open(p.path, p.binding)
 	p.setMapping(m, err)
 }
 
@@ -227,7 +227,7 @@ func (p *Page) End(revision uint64) (m *Mapping, sequence uint64) {
 	// A page that is no longer at the path stays odd, since the next writer
 	// may not have it. One that is truncated needs no bump: whoever loads it
 	// faults, and does without.
-	if id, err := identify(p.path); err != nil || id != m.id || !m.store(offRevision, revision) {
+	if at, err := lookAt(p.path); err != nil || !m.isGood(at) || !m.store(offRevision, revision) {
 		return nil, 0
 	}
 	sequence = newSequence()
@@ -245,8 +245,8 @@ func newSequence() uint64 { return rand.Uint64() &^ 1 }
 // nobody can have one.
 func (p *Page) ensureLocked(make bool) error {
 	m := p.mapping.Load()
-	id, err := identify(p.path)
-	if err == nil && m != nil && m.id == id && !m.lost.Load() {
+	at, err := lookAt(p.path)
+	if err == nil && m.isGood(at) && m.writable {
 		return nil
 	}
 	if m != nil {
@@ -254,7 +254,7 @@ func (p *Page) ensureLocked(make bool) error {
 		p.setMapping(nil, ErrAbsent)
 	}
 	if err == nil {
-		m, err = open(p.path, p.binding)
+		m, err = openAt(p.path, at, p.binding)
 		if err == nil && !m.writable {
 			err = fmt.Errorf("%q cannot be written (%w): give this user write permission to it", p.path, fs.ErrPermission)
 		}
@@ -268,7 +268,7 @@ func (p *Page) ensureLocked(make bool) error {
 		return nil
 	case errors.Is(err, errDamaged):
 		// Somebody may have mapped it before it was damaged.
-		if err := retireAt(p.path); err != nil {
+		if err := retireAt(p.path, at); err != nil {
 			return fmt.Errorf("revision page %q: %w", p.path, err)
 		}
 		make = true
@@ -286,7 +286,9 @@ func (p *Page) ensureLocked(make bool) error {
 		p.setMapping(nil, err)
 		return nil
 	}
-	m, err = open(p.path, p.binding)
+	if at, err = lookAt(p.path); err == nil {
+		m, err = openAt(p.path, at, p.binding)
+	}
 	p.setMapping(m, err)
 	if err != nil && !errors.Is(err, ErrUnsupported) {
 		return fmt.Errorf("revision page: %w", err)
@@ -332,79 +334,4 @@ func shareLikeDir(f *os.File, dir string) error {
 		return err
 	}
 	return f.Chmod(0o444 | info.Mode().Perm()&0o222)
-}
-
-// Mapping is one page file as mapped into this process. It stays mapped as
-// long as anybody refers to it, so no reader can lose it in mid-load.
-type Mapping struct {
-	words    *[size / 8]uint64
-	id       identity
-	writable bool
-	// lost is set when an access faulted: the file is shorter than the page.
-	lost atomic.Bool
-	// dropped is set when this process found that it must use another mapping,
-	// or none. What this one validated does not count any more.
-	dropped atomic.Bool
-}
-
-// Sequence returns the sequence: odd while a writer is at work, or after one
-// died at it. It returns 1, which validates nothing, if the page is lost or no
-// longer the one in use. It does not block, allocate or fault.
-func (m *Mapping) Sequence() uint64 {
-	s, ok := m.load(offSequence / 8)
-	if !ok || m.dropped.Load() {
-		return 1
-	}
-	return s
-}
-
-// Revision returns the revision that the last End stored, 0 if none or lost.
-func (m *Mapping) Revision() uint64 {
-	r, _ := m.load(offRevision / 8)
-	return r
-}
-
-// load reads one word. A fault is turned into a panic by the runtime, for this
-// goroutine alone, and the panic into lost.
-func (m *Mapping) load(word int) (v uint64, ok bool) {
-	if m.lost.Load() {
-		return 0, false
-	}
-	old := debug.SetPanicOnFault(true)
-	defer m.settle(old)
-	v = atomic.LoadUint64(&m.words[word])
-	return v, true
-}
-
-func (m *Mapping) store(off int, v uint64) (ok bool) {
-	if m.lost.Load() {
-		return false
-	}
-	old := debug.SetPanicOnFault(true)
-	defer m.settle(old)
-	atomic.StoreUint64(&m.words[off/8], v)
-	return true
-}
-
-// settle ends a guarded access: deferred, so that it recovers.
-func (m *Mapping) settle(old bool) {
-	debug.SetPanicOnFault(old)
-	if r := recover(); r != nil {
-		m.lost.Store(true)
-	}
-	runtime.KeepAlive(m)
-}
-
-// retire makes the sequence odd: the file is no longer at the path, so no
-// writer will make it even again. It needs no lock. If it falls into the odd
-// phase of a writer it changes nothing, and if that writer's End comes between
-// its two steps, or the file is put back, a good page is odd until the next
-// End: sequences are random, so what was validated before stays refused.
-func (m *Mapping) retire() {
-	if m == nil || !m.writable {
-		return
-	}
-	if s, ok := m.load(offSequence / 8); ok {
-		m.store(offSequence, s|1)
-	}
 }

@@ -14,22 +14,33 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-type identity struct{ device, inode uint64 }
-
-func identityOf(st *unix.Stat_t) identity { return identity{uint64(st.Dev), uint64(st.Ino)} }
-
-func identify(path string) (identity, error) {
+// lookAt tells what is at path, and does not follow it if it is a link.
+func lookAt(path string) (place, error) {
 	var st unix.Stat_t
 	if err := unix.Fstatat(unix.AT_FDCWD, path, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
-		return identity{}, &fs.PathError{Op: "stat", Path: path, Err: err}
+		return place{}, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
-	return identityOf(&st), nil
+	return placeOf(&st), nil
 }
 
-// open maps the page at path, for writing if that is allowed.
-func open(path string, binding uint64) (*Mapping, error) {
+func placeOf(st *unix.Stat_t) place {
+	regular := st.Mode&unix.S_IFMT == unix.S_IFREG
+	return place{
+		device:  uint64(st.Dev),
+		inode:   uint64(st.Ino),
+		regular: regular,
+		whole:   regular && st.Size >= size,
+	}
+}
+
+// openAt maps the page that lookAt found at path, for writing if that is
+// allowed.
+func openAt(path string, at place, binding uint64) (*Mapping, error) {
 	if err := supported(filepath.Dir(path)); err != nil {
 		return nil, err
+	}
+	if !at.whole {
+		return nil, fmt.Errorf("%q: %w", path, errDamaged)
 	}
 	m, err := openMode(path, true)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, unix.EROFS) {
@@ -38,8 +49,7 @@ func open(path string, binding uint64) (*Mapping, error) {
 	if err != nil {
 		return nil, err
 	}
-	magic, ok := m.load(offMagic / 8)
-	if !ok || magic != magicWord {
+	if !m.isPage() {
 		return nil, fmt.Errorf("%q: %w", path, errDamaged)
 	}
 	if b, _ := m.load(offBinding / 8); b != binding {
@@ -49,46 +59,68 @@ func open(path string, binding uint64) (*Mapping, error) {
 }
 
 func openMode(path string, writable bool) (*Mapping, error) {
-	flag, prot := os.O_RDONLY, unix.PROT_READ
+	flag := os.O_RDONLY
 	if writable {
-		flag, prot = os.O_RDWR, unix.PROT_READ|unix.PROT_WRITE
+		flag = os.O_RDWR
 	}
 	f, err := os.OpenFile(path, flag|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	return mapFile(f, writable)
+}
+
+func mapFile(f *os.File, writable bool) (*Mapping, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
+		return nil, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	if st.Mode&unix.S_IFMT != unix.S_IFREG || st.Size < size {
-		return nil, fmt.Errorf("%q: %w", path, errDamaged)
+	prot := unix.PROT_READ
+	if writable {
+		prot |= unix.PROT_WRITE
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, size, prot, unix.MAP_SHARED)
 	if err != nil {
-		return nil, &fs.PathError{Op: "map", Path: path, Err: err}
+		return nil, &fs.PathError{Op: "map", Path: f.Name(), Err: err}
 	}
 	m := &Mapping{
 		words:    (*[size / 8]uint64)(unsafe.Pointer(unsafe.SliceData(data))),
-		id:       identityOf(&st),
+		at:       placeOf(&st),
 		writable: writable,
 	}
 	runtime.AddCleanup(m, func(data []byte) { unix.Munmap(data) }, data)
 	return m, nil
 }
 
-// retireAt makes the sequence of a damaged page odd, for whoever has mapped it
-// while it was whole. A file too short for a sequence needs nothing: loads
-// from it fault.
-func retireAt(path string) error {
-	m, err := openMode(path, true)
-	switch {
-	case errors.Is(err, errDamaged):
+// retireAt makes the sequence of the damaged page odd, for whoever has mapped
+// it while it was whole. An empty file needs nothing, since loads from it
+// fault; of one that was cut off further on, the rest of its last page can
+// still be loaded, and what is stored there would not last.
+func retireAt(path string, at place) error {
+	if !at.regular {
 		return nil
-	case err != nil:
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
 		return err
 	}
-	m.retire()
-	return nil
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() == 0 {
+		return nil
+	}
+	if info.Size() < size {
+		if err := f.Truncate(size); err != nil {
+			return err
+		}
+	}
+	m, err := mapFile(f, true)
+	if err == nil && !m.retire() {
+		err = errDamaged
+	}
+	return err
 }

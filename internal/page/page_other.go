@@ -2,9 +2,7 @@
 
 package page
 
-type identity struct{}
-
-func identify(string) (identity, error)     { return identity{}, ErrUnsupported }
-func open(string, uint64) (*Mapping, error) { return nil, ErrUnsupported }
-func retireAt(string) error                 { return nil }
-func supported(string) error                { return ErrUnsupported }
+func lookAt(string) (place, error)                   { return place{}, ErrUnsupported }
+func openAt(string, place, uint64) (*Mapping, error) { return nil, ErrUnsupported }
+func retireAt(string, place) error                   { return nil }
+func supported(string) error                         { return ErrUnsupported }

@@ -178,7 +178,14 @@ func TestDamage(t *testing.T) {
 			must(t, os.WriteFile(path+".new", []byte("rubbish"), 0o666))
 			must(t, os.Rename(path+".new", path))
 		}},
+		{"replaced by a symbolic link", func(t *testing.T, path string) {
+			must(t, os.Rename(path, path+".old"))
+			must(t, os.Symlink(path+".old", path))
+		}},
 		{"truncated", truncate(0)},
+		{"truncated behind the sequence", truncate(100)},
+		{"truncated in the sequence", truncate(20)},
+		{"truncated before the sequence", truncate(10)},
 		{"zeroed", func(t *testing.T, path string) {
 			truncate(0)(t, path)
 			truncate(4096)(t, path)

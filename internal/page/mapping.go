@@ -1,0 +1,101 @@
+package page
+
+import (
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+)
+
+// Mapping is one page file as mapped into this process. It stays mapped as
+// long as anybody refers to it, so no reader can lose it in mid-load.
+type Mapping struct {
+	words    *[size / 8]uint64
+	at       place
+	writable bool
+	// lost is set when an access faulted: the file is shorter than the page.
+	lost atomic.Bool
+	// dropped is set when this process found that it must use another mapping,
+	// or none. What this one validated does not count any more.
+	dropped atomic.Bool
+}
+
+// place is what is at a page's path.
+type place struct {
+	device, inode uint64
+	regular       bool // a file, and no link to one
+	whole         bool // the same, and not too short
+}
+
+// isGood reports whether m maps the file that is at the path, and that file is
+// a page. m may be nil, which is not good.
+func (m *Mapping) isGood(at place) bool {
+	return m != nil && at.whole && m.at == at && m.isPage()
+}
+
+func (m *Mapping) isPage() bool {
+	magic, ok := m.load(offMagic / 8)
+	return ok && magic == magicWord
+}
+
+// Sequence returns the sequence: odd while a writer is at work, or after one
+// died at it. It returns 1, which validates nothing, if the page is lost or no
+// longer the one in use. It does not block, allocate or fault.
+func (m *Mapping) Sequence() uint64 {
+	s, ok := m.load(offSequence / 8)
+	if !ok || m.dropped.Load() {
+		return 1
+	}
+	return s
+}
+
+// Revision returns the revision that the last End stored, 0 if none or lost.
+func (m *Mapping) Revision() uint64 {
+	r, _ := m.load(offRevision / 8)
+	return r
+}
+
+// load reads one word. A fault is turned into a panic by the runtime, for this
+// goroutine alone, and the panic into lost.
+func (m *Mapping) load(word int) (v uint64, ok bool) {
+	if m.lost.Load() {
+		return 0, false
+	}
+	old := debug.SetPanicOnFault(true)
+	defer m.settle(old)
+	v = atomic.LoadUint64(&m.words[word])
+	return v, true
+}
+
+func (m *Mapping) store(off int, v uint64) (ok bool) {
+	if m.lost.Load() {
+		return false
+	}
+	old := debug.SetPanicOnFault(true)
+	defer m.settle(old)
+	atomic.StoreUint64(&m.words[off/8], v)
+	return true
+}
+
+// settle ends a guarded access: deferred, so that it recovers.
+func (m *Mapping) settle(old bool) {
+	debug.SetPanicOnFault(old)
+	if r := recover(); r != nil {
+		m.lost.Store(true)
+	}
+	runtime.KeepAlive(m)
+}
+
+// retire makes the sequence odd: the file is no longer at the path, so no
+// writer will make it even again. It needs no lock. If it falls into the odd
+// phase of a writer it changes nothing, and if that writer's End comes between
+// its two steps, or the file is put back, a good page is odd until the next
+// End: sequences are random, so what was validated before stays refused.
+//
+// It reports false if it could not, and somebody may go on validating.
+func (m *Mapping) retire() bool {
+	if m == nil || !m.writable {
+		return false
+	}
+	s, ok := m.load(offSequence / 8)
+	return ok && m.store(offSequence, s|1)
+}
