@@ -12,6 +12,7 @@ type Mapping struct {
 	words    *[size / 8]uint64
 	at       place
 	writable bool
+	foreign  bool // bound to another registry
 	// lost is set when an access faulted: the file is shorter than the page.
 	lost atomic.Bool
 	// dropped is set when this process found that it must use another mapping,

@@ -32,6 +32,10 @@
 //     random, so that a token from another life does not match.
 //   - The disk is full: the page is written, not extended, before it is mapped.
 //
+// A page says which registry it is bound to. A process that finds another
+// registry's page does without, but bumps it when it writes: the two share the
+// lock, and which registry is at a path can change while processes run.
+//
 // A page is created under the exclusive lock only. A writer that finds no page
 // therefore knows that none appears before it is done; a writer that finds one
 // and cannot bump it must not write.
@@ -87,7 +91,7 @@ type Page struct {
 	NoOddPhase bool
 
 	mu      sync.Mutex
-	mapping atomic.Pointer[Mapping] // written under mu
+	mapping atomic.Pointer[Mapping] // written under mu; also a foreign one
 	state   atomic.Pointer[state]
 	had     atomic.Bool // there was a mapping once
 }
@@ -111,7 +115,7 @@ func (p *Page) Path() string { return p.path }
 
 // Mapping returns the page as mapped now, or nil. It does no I/O.
 func (p *Page) Mapping() *Mapping {
-	if m := p.mapping.Load(); m != nil && !m.lost.Load() {
+	if m := p.mapping.Load(); m != nil && !m.lost.Load() && !m.foreign {
 		return m
 	}
 	return nil
@@ -137,6 +141,9 @@ func (p *Page) Repairable() bool {
 }
 
 func (p *Page) setMapping(m *Mapping, why error) {
+	if m != nil && m.foreign {
+		why = fmt.Errorf("%q: %w", p.path, ErrForeign)
+	}
 	if old := p.state.Load(); old == nil {
 		p.state.Store(&state{err: why})
 	} else if (old.err == nil) != (why == nil) || why != nil && why.Error() != old.err.Error() {
@@ -145,7 +152,7 @@ func (p *Page) setMapping(m *Mapping, why error) {
 	if old := p.mapping.Swap(m); old != nil && old != m {
 		old.dropped.Store(true)
 	}
-	if m != nil {
+	if why == nil {
 		p.had.Store(true)
 	}
 }
@@ -227,11 +234,14 @@ func (p *Page) End(revision uint64) (m *Mapping, sequence uint64) {
 	// A page that is no longer at the path stays odd, since the next writer
 	// may not have it. One that is truncated needs no bump: whoever loads it
 	// faults, and does without.
-	if at, err := lookAt(p.path); err != nil || !m.isGood(at) || !m.store(offRevision, revision) {
+	if at, err := lookAt(p.path); err != nil || !m.isGood(at) {
+		return nil, 0
+	}
+	if !m.foreign && !m.store(offRevision, revision) {
 		return nil, 0
 	}
 	sequence = newSequence()
-	if !m.store(offSequence, sequence) {
+	if !m.store(offSequence, sequence) || m.foreign {
 		return nil, 0
 	}
 	return m, sequence
@@ -263,7 +273,7 @@ func (p *Page) ensureLocked(make bool) error {
 	case err == nil:
 		p.setMapping(m, nil)
 		return nil
-	case errors.Is(err, ErrUnsupported), errors.Is(err, ErrForeign):
+	case errors.Is(err, ErrUnsupported):
 		p.setMapping(nil, err)
 		return nil
 	case errors.Is(err, errDamaged):

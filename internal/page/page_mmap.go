@@ -52,9 +52,8 @@ func openAt(path string, at place, binding uint64) (*Mapping, error) {
 	if !m.isPage() {
 		return nil, fmt.Errorf("%q: %w", path, errDamaged)
 	}
-	if b, _ := m.load(offBinding / 8); b != binding {
-		return nil, fmt.Errorf("%q: %w", path, ErrForeign)
-	}
+	b, _ := m.load(offBinding / 8)
+	m.foreign = b != binding
 	return m, nil
 }
 

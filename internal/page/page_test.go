@@ -304,6 +304,38 @@ func TestDeletedInOddPhase(t *testing.T) {
 	}
 }
 
+// Two registries share a page: whoever is not bound to it does not validate by
+// it, but does not leave those behind who are.
+func TestForeign(t *testing.T) {
+	path := newPage(t)
+	bound, reader := newProcess(t, path), newProcess(t, path)
+	bound.publish(7, nil)
+	tok := reader.mustValidate()
+
+	other := process{t, page.New(path, 99)}
+	other.Check()
+	check := func() {
+		t.Helper()
+		if _, err := other.State(); !errors.Is(err, page.ErrForeign) || other.Mapping() != nil || other.Had() {
+			t.Errorf("State() = %v, Mapping() = %v, Had() = %v; want ErrForeign", err, other.Mapping(), other.Had())
+		}
+	}
+	check()
+	if err := other.Begin(true); err != nil {
+		t.Fatal(err)
+	}
+	if m, _ := other.End(1000); m != nil {
+		t.Errorf("End() = %v on a foreign page, want nil", m)
+	}
+	check()
+	if tok.latest() {
+		t.Error("a token is valid after a foreign registry published at the same lock")
+	}
+	if got := reader.mustValidate().mapping.Revision(); got != 7 {
+		t.Errorf("Revision() = %d after a foreign registry published, want 7", got)
+	}
+}
+
 func TestAbsent(t *testing.T) {
 	path := newPage(t)
 	must(t, os.Remove(path))
