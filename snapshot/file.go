@@ -158,18 +158,16 @@ func adopt[V any](d decoded[V], prev *Snapshot[V], floor Revision) *Snapshot[V] 
 	claimed := d.snap.revision
 	if prev != nil {
 		same := SameEntries(prev, d.snap) && prev.members == d.snap.members
-		if same && (claimed <= prev.revision || !d.ours) {
+		if same && claimed <= prev.revision {
 			return prev // reformatted, touched, or written again as it was
 		}
+		if claimed <= prev.revision {
+			d.ours = false // by somebody who did not know of prev
+		}
 		floor = max(floor, prev.revision)
-		if same {
-			return d.snap // several writes that cancelled out
-		}
-		if d.ours && claimed > prev.revision && claimed >= floor {
-			return d.snap
-		}
-		return d.snap.at(max(claimed, floor) + 1)
 	}
+	// A revision that was counted up to is the writer's own, also if its
+	// content is prev's again: several writes that cancelled out.
 	if d.ours && claimed >= floor {
 		return d.snap
 	}
@@ -223,7 +221,8 @@ func (f *File[V]) Leftovers() ([]string, error) {
 	var found []string
 	for _, name := range names {
 		random, ok := strings.CutPrefix(name, f.tempPrefix())
-		if random, ok2 := strings.CutSuffix(random, tempSuffix); ok && ok2 && isRandom(random) {
+		random, ok2 := strings.CutSuffix(random, tempSuffix)
+		if ok && ok2 && isRandom(random) {
 			found = append(found, filepath.Join(f.dir, name))
 		}
 	}

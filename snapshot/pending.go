@@ -21,45 +21,62 @@ import (
 type Pending[V any] struct {
 	file *File[V]
 	temp vfs.File
+	// like is the file at the path when the mode and the owner were taken over
+	// from it.
+	like vfs.Info
 	next *Version[V]
 }
 
 // Prepare writes next to a temporary file beside the registry file: with the
-// mode and, where allowed, the owner of the version prev, with a modification
-// time after prev's, and synced. After an error nothing is left.
+// mode that the file has now and, where allowed, the owner and the group, with
+// a modification time after prev's, and synced. Where the group cannot be kept
+// the new one gets no more rights than everybody has. Access control lists and
+// extended attributes are not kept. After an error nothing is left.
 func (f *File[V]) Prepare(prev *Version[V], next *Snapshot[V]) (*Pending[V], error) {
-	if err := f.checkLinks(prev.info); err != nil {
+	// Not prev's own attributes: they may have been changed since it was
+	// loaded, without making it another version.
+	like, err := f.fs.Stat(f.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("write registry file %q: %w", f.path, err)
+	}
+	if err != nil || !prev.exists { // Fence has the say on what does not agree
+		like = prev.info
+	}
+	if err := f.checkLinks(like); err != nil {
 		return nil, err
 	}
-	temp, err := f.createTemp(prev)
+	perm := fs.FileMode(0o644)
+	if prev.exists {
+		perm = like.Mode.Perm()
+	}
+	temp, err := f.createTemp(perm)
 	if err != nil {
 		return nil, fmt.Errorf("write registry file %q: %w", f.path, err)
 	}
-	p := &Pending[V]{file: f, temp: temp}
+	p := &Pending[V]{file: f, temp: temp, like: like}
 	if err := p.fill(prev, next); err != nil {
 		return nil, errors.Join(fmt.Errorf("write registry file %q: %w", f.path, err), p.Discard())
 	}
 	return p, nil
 }
 
-func (f *File[V]) createTemp(prev *Version[V]) (vfs.File, error) {
-	perm := fs.FileMode(0o644)
-	if prev.exists {
-		perm = prev.info.Mode.Perm()
-	}
-	for {
-		name := f.tempPrefix() + strconv.FormatUint(rand.Uint64()|1<<63, 36) + tempSuffix
-		temp, err := f.fs.Create(filepath.Join(f.dir, name), perm)
-		if !errors.Is(err, fs.ErrExist) {
-			return temp, err
+func (f *File[V]) createTemp(perm fs.FileMode) (temp vfs.File, err error) {
+	const attempts = 100 // of a name that nobody else can have by chance
+	for range attempts {
+		name := f.tempPrefix() + formatRandom(rand.Uint64()|1<<63) + tempSuffix
+		if temp, err = f.fs.Create(filepath.Join(f.dir, name), perm); !errors.Is(err, fs.ErrExist) {
+			break
 		}
 	}
+	return temp, err
 }
+
+func formatRandom(n uint64) string { return strconv.FormatUint(n, 36) }
 
 // isRandom recognises what createTemp puts into a name.
 func isRandom(s string) bool {
 	n, err := strconv.ParseUint(s, 36, 64)
-	return err == nil && n >= 1<<63
+	return err == nil && n >= 1<<63 && s == formatRandom(n)
 }
 
 func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
@@ -74,22 +91,11 @@ func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
 	if info.Size > p.file.opts.MaxSize {
 		return p.file.tooLarge(info.Size)
 	}
-	changed := false
 	if prev.exists {
-		if changed, err = p.keepAttributes(info, prev.info); err != nil {
+		if info, err = p.keepAttributes(info); err != nil {
 			return err
 		}
-	}
-	// Versions of the file are strictly ordered in time, whatever the clock
-	// and its resolution do.
-	if prev.exists && info.ModTime <= prev.info.ModTime {
-		if err := p.temp.SetModTime(prev.info.ModTime + 1); err != nil {
-			return err
-		}
-		changed = true
-	}
-	if changed {
-		if info, err = p.temp.Stat(); err != nil {
+		if info, err = p.orderAfter(prev.info.ModTime, info); err != nil {
 			return err
 		}
 	}
@@ -102,29 +108,57 @@ func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
 	return nil
 }
 
-// keepAttributes gives the temporary file the owner and mode of the one it
-// replaces. An owner that this process may not give away is not kept.
-func (p *Pending[V]) keepAttributes(have, want vfs.Info) (changed bool, err error) {
+// keepAttributes gives the temporary file, which is as in have, the owner and
+// mode of the one it replaces.
+func (p *Pending[V]) keepAttributes(have vfs.Info) (vfs.Info, error) {
+	want := p.like
+	mode := want.Mode.Perm()
 	if have.UID != want.UID || have.GID != want.GID {
-		switch err := p.temp.Chown(want.UID, want.GID); {
-		case err == nil:
-			changed = true
-		case !errors.Is(err, fs.ErrPermission):
-			return false, err
+		err := p.temp.Chown(want.UID, want.GID)
+		if errors.Is(err, fs.ErrPermission) { // the group may be had without the owner
+			err = p.temp.Chown(-1, want.GID)
+		}
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			return have, err
+		}
+		if have, err = p.temp.Stat(); err != nil {
+			return have, err
+		}
+		if have.GID != want.GID {
+			mode = mode&^0o070 | mode&0o007<<3&mode
 		}
 	}
 	// After chown, which clears bits; the umask may have taken some as well.
-	if changed || have.Mode.Perm() != want.Mode.Perm() {
-		if err := p.temp.Chmod(want.Mode.Perm()); err != nil {
-			return false, err
+	if have.Mode.Perm() != mode {
+		if err := p.temp.Chmod(mode); err != nil {
+			return have, err
 		}
-		changed = true
+		return p.temp.Stat()
 	}
-	return changed, nil
+	return have, nil
 }
 
-// Fence reports ErrChanged if the file is no longer version prev. Between it
-// and Publish lies the only moment at which a writer that takes no lock can be
+// orderAfter makes the temporary file's modification time come after that of
+// the version before, so that versions are strictly ordered in time whatever
+// the clock does. The steps are the resolutions that file systems have.
+func (p *Pending[V]) orderAfter(before int64, have vfs.Info) (vfs.Info, error) {
+	for _, step := range []int64{1, 100, 1e3, 1e6, 1e9, 2e9} {
+		if have.ModTime > before {
+			break
+		}
+		if err := p.temp.SetModTime(before + step); err != nil {
+			return have, err
+		}
+		var err error
+		if have, err = p.temp.Stat(); err != nil {
+			return have, err
+		}
+	}
+	return have, nil
+}
+
+// Fence reports ErrChanged if the file is no longer version prev, or has got
+// another mode or owner since Prepare took them over. Between it and Publish lies the only moment at which a writer that takes no lock can be
 // overwritten unseen.
 func (p *Pending[V]) Fence(prev *Version[V]) error {
 	info, err := p.file.fs.Stat(p.file.path)
@@ -136,7 +170,8 @@ func (p *Pending[V]) Fence(prev *Version[V]) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("write registry file %q: %w", p.file.path, err)
-	case !prev.exists || stampOf(info) != stampOf(prev.info):
+	case !prev.exists || stampOf(info) != stampOf(prev.info),
+		info.Mode != p.like.Mode, info.UID != p.like.UID, info.GID != p.like.GID:
 		return ErrChanged
 	}
 	return p.file.checkLinks(info)

@@ -148,6 +148,10 @@ func (c *Codec[V]) Entry(name string, v V) (Entry[V], error) {
 // the same bytes again, and only read. An entry that cannot be used comes back
 // quarantined; an error means that the value cannot stand in a file at all.
 func (c *Codec[V]) entryOf(name, line string, value []byte) (*entry[V], error) {
+	b := c.builtinEntry(name)
+	if b != nil && b.line == line {
+		return b, nil // the same entry, whether the file holds it or not
+	}
 	e := &entry[V]{line: line, hash: hashName(name)}
 	if len(line) > len(name)+1 && line[1:1+len(name)] == name {
 		name = line[1 : 1+len(name)]
@@ -164,7 +168,7 @@ func (c *Codec[V]) entryOf(name, line string, value []byte) (*entry[V], error) {
 		var zero V
 		e.value = zero
 		e.state = quarantined | hidden
-		if b := c.builtinEntry(name); b != nil {
+		if b != nil {
 			e.value, e.state = b.value, quarantined
 		}
 		return e, nil
