@@ -62,7 +62,13 @@ func (m *Mapping) load(word int) (v uint64, ok bool) {
 		return 0, false
 	}
 	old := debug.SetPanicOnFault(true)
-	defer m.settle(old)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if !ok { // recover costs as much as the rest of the guard
+			m.lose(recover())
+		}
+		runtime.KeepAlive(m)
+	}()
 	v = atomic.LoadUint64(&m.words[word])
 	return v, true
 }
@@ -72,18 +78,23 @@ func (m *Mapping) store(off int, v uint64) (ok bool) {
 		return false
 	}
 	old := debug.SetPanicOnFault(true)
-	defer m.settle(old)
+	defer func() {
+		debug.SetPanicOnFault(old)
+		if !ok {
+			m.lose(recover())
+		}
+		runtime.KeepAlive(m)
+	}()
 	atomic.StoreUint64(&m.words[off/8], v)
 	return true
 }
 
-// settle ends a guarded access: deferred, so that it recovers.
-func (m *Mapping) settle(old bool) {
-	debug.SetPanicOnFault(old)
-	if r := recover(); r != nil {
-		m.lost.Store(true)
+// lose notes the panic of an access that faulted. Any other is passed on.
+func (m *Mapping) lose(fault any) {
+	if _, ok := fault.(interface{ Addr() uintptr }); !ok {
+		panic(fault)
 	}
-	runtime.KeepAlive(m)
+	m.lost.Store(true)
 }
 
 // retire makes the sequence odd: the file is no longer at the path, so no

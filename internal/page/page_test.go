@@ -13,7 +13,7 @@ import (
 )
 
 // newPage is where a page can be; the test that cannot have one is skipped.
-func newPage(t *testing.T) string {
+func newPage(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "machines.json.page")
 	if err := page.New(path, 0).Create(); errors.Is(err, page.ErrUnsupported) {
@@ -26,11 +26,11 @@ func newPage(t *testing.T) string {
 
 // process is what one process knows of a page: a mapping of its own.
 type process struct {
-	t *testing.T
+	t testing.TB
 	*page.Page
 }
 
-func newProcess(t *testing.T, path string) process {
+func newProcess(t testing.TB, path string) process {
 	t.Helper()
 	p := process{t, page.New(path, 0)}
 	p.Check()
@@ -358,7 +358,7 @@ func TestAbsent(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
