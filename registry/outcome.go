@@ -43,13 +43,26 @@ func run(fn func() error) error {
 	return &end
 }
 
-// deliver returns the function's error, or does to this goroutine what the
-// function did to its own.
+// guard calls fn and returns its error, or a *callerError if it panics.
+func guard(fn func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = &callerError{panicked: true, value: v}
+		}
+	}()
+	return fn()
+}
+
+// brokeOff reports whether err stands for a function that did not return.
+func brokeOff(err error) bool {
+	end, ok := err.(*callerError)
+	return ok && !end.returned
+}
+
+// deliver does to this goroutine what the function, which did not return, did
+// to its own.
 func (e *callerError) deliver() error {
-	switch {
-	case e.returned:
-		return e.err
-	case e.panicked:
+	if e.panicked {
 		panic(e.value)
 	}
 	runtime.Goexit()

@@ -22,12 +22,21 @@ type request[V any] struct {
 	done     chan answer
 	res      answer // as of the last apply
 	changed  bool   // as of the last apply
+	broken   bool   // apply did not return; it is not called again
 }
 
 // answer is what became of a request.
 type answer struct {
 	revision Revision
 	err      error
+}
+
+// deliver gives the answer to the writer, in its own goroutine.
+func (a answer) deliver() (Revision, error) {
+	if brokeOff(a.err) {
+		return 0, a.err.(*callerError).deliver()
+	}
+	return a.revision, a.err
 }
 
 // queue holds the writes that wait for a leader, in the order they came.

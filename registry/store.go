@@ -31,7 +31,8 @@ type Store[V any] interface {
 	//
 	// A snapshot and a nil error mean that the revision is durable. A snapshot
 	// and an error matching ErrNotDurable mean that it is published, but might
-	// be undone by a loss of power. A nil snapshot means that nothing changed.
+	// be undone by a loss of power. After any other error the snapshot is nil and
+	// nothing has changed.
 	Commit(ctx context.Context, deadline time.Time, apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (*snapshot.Snapshot[V], error)
 
 	// Changes delivers a value some time after the stored revision may have

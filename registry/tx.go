@@ -7,6 +7,7 @@ import (
 	"iter"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/machreg/machreg/snapshot"
 )
@@ -26,7 +27,7 @@ type Tx[V any] struct {
 	read     map[string]struct{}
 	readAll  bool
 	written  map[string]*snapshot.Entry[V] // nil: removed
-	done     bool
+	done     bool                          // Commit is not for the caller to call, or not again
 }
 
 // Begin starts a transaction on the present snapshot. It does no I/O.
@@ -115,12 +116,17 @@ func (tx *Tx[V]) write() (w snapshot.Write[V]) {
 // which on it is in effect; for one that changes nothing, a revision at which
 // all that it read was so. The error is a *ConflictError that matches
 // [ErrConflict] if something it read has changed, and otherwise as
-// [Registry.Put]'s. A transaction commits at most once.
+// [Registry.Put]'s. A transaction commits at most once, and one of
+// [Registry.Update] by that alone.
 func (tx *Tx[V]) Commit(ctx context.Context) (Revision, error) {
 	if tx.done {
-		return 0, fmt.Errorf("commit: %w: the transaction was committed before", ErrInvalid)
+		return 0, fmt.Errorf("commit: %w: the transaction was committed before, or is Update's to commit", ErrInvalid)
 	}
 	tx.done = true
+	return tx.commit(ctx)
+}
+
+func (tx *Tx[V]) commit(ctx context.Context) (Revision, error) {
 	rev, err := tx.registry.submit(ctx, tx.apply)
 	if c, ok := errors.AsType[*ConflictError[V]](err); ok && c.Name != "" {
 		return 0, fmt.Errorf("commit: %q: %w", c.Name, err)
@@ -166,10 +172,11 @@ func (r *Registry[V]) Update(ctx context.Context, fn func(tx *Tx[V]) error) (Rev
 			return 0, fmt.Errorf("update: %w", err)
 		}
 		tx := r.Begin()
+		tx.done = true
 		if err := fn(tx); err != nil {
 			return 0, err
 		}
-		rev, err := tx.Commit(ctx)
+		rev, err := tx.commit(ctx)
 		if !errors.Is(err, ErrConflict) {
 			return rev, err
 		}
@@ -178,18 +185,29 @@ func (r *Registry[V]) Update(ctx context.Context, fn func(tx *Tx[V]) error) (Rev
 }
 
 func (r *Registry[V]) updateLocked(ctx context.Context, fn func(tx *Tx[V]) error) (Revision, error) {
+	var running sync.Mutex // held while fn runs; guards over
+	over := false
 	rev, err := r.submit(ctx, func(edit *snapshot.Editor[V]) error {
+		running.Lock()
+		defer running.Unlock()
+		if over {
+			return ErrInDoubt
+		}
 		tx := r.begin(edit.Snapshot())
-		err := run(func() error { return fn(tx) })
 		tx.done = true
-		if err != nil {
+		if err := run(func() error { return fn(tx) }); err != nil {
 			return err
 		}
 		edit.Apply(tx.write())
 		return nil
 	})
+	// A caller that was told ErrInDoubt must not find fn at work behind its
+	// back.
+	running.Lock()
+	over = true
+	running.Unlock()
 	if end, ok := errors.AsType[*callerError](err); ok {
-		return 0, end.deliver()
+		return 0, end.err
 	}
 	if err != nil {
 		err = fmt.Errorf("update: %w", err)

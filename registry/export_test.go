@@ -1,0 +1,9 @@
+package registry
+
+// Waiting is how many writes are in line, those of a commit that has begun not
+// counted.
+func Waiting[V any](r *Registry[V]) int {
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	return len(r.queue.waiting)
+}
