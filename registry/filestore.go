@@ -29,7 +29,8 @@ type fileStore[V any] struct {
 
 	// mu is a mutex whose wait a context can end. It makes loads and publishes
 	// take turns, so that a revision of this handle has one snapshot.
-	mu chan struct{}
+	mu     chan struct{}
+	closed chan struct{} // closed by Close, which then has mu for good
 
 	swept   atomic.Bool // this handle has looked for left-over temporary files
 	watcher *watcher
@@ -98,6 +99,8 @@ func newFileStore[V any](path string, codec *snapshot.Codec[V], o Options) *file
 		opts: o,
 		log:  o.Logger.With("registry", path),
 		mu:   make(chan struct{}, 1),
+
+		closed: make(chan struct{}),
 	}
 	s.page.NoOddPhase = weakPage
 	return s
@@ -107,6 +110,8 @@ func (s *fileStore[V]) acquire(ctx context.Context) error {
 	select {
 	case s.mu <- struct{}{}:
 		return nil
+	case <-s.closed:
+		return ErrClosed
 	case <-ctx.Done():
 		return fmt.Errorf("refresh %q: %w", s.file.Path(), context.Cause(ctx))
 	}
@@ -214,7 +219,8 @@ func (s *fileStore[V]) Changes() <-chan struct{} { return s.watcher.Changes() }
 
 // Close implements [Store]. The lock file is removed if nobody holds it.
 func (s *fileStore[V]) Close() error {
-	s.mu <- struct{}{} // for good: a refresh after Close finds its context ended
+	s.mu <- struct{}{} // for good
+	close(s.closed)
 	s.watcher.Close()
 	s.loaded.Load().version.Close()
 	if s.opts.ReadOnly {
