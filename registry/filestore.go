@@ -32,6 +32,10 @@ type fileStore[V any] struct {
 	mu     chan struct{}
 	closed chan struct{} // closed by Close, which then has mu for good
 
+	// durable is the newest snapshot of which it is known that the rename to
+	// it is synced.
+	durable atomic.Pointer[snapshot.Snapshot[V]]
+
 	swept   atomic.Bool // this handle has looked for left-over temporary files
 	watcher *watcher
 	counts  storeCounts
@@ -251,6 +255,9 @@ const commitAttempts = 20
 func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (_ *snapshot.Snapshot[V], err error) {
 	for range commitAttempts {
 		snap, err := s.commitOnce(ctx, deadline, apply)
+		if err == nil {
+			return snap, s.makeDurable(snap)
+		}
 		if !errors.Is(err, snapshot.ErrChanged) && !errors.Is(err, filelock.ErrReplaced) {
 			return snap, err
 		}
@@ -294,10 +301,21 @@ func (s *fileStore[V]) commitOnce(ctx context.Context, deadline time.Time, apply
 		return nil, err
 	}
 	s.counts.commits.Add(1)
-	if err := s.file.SyncDir(); err != nil {
-		return next, fmt.Errorf("%w: sync directory of %q: %w", ErrNotDurable, s.file.Path(), err)
+	return next, s.makeDurable(next)
+}
+
+// makeDurable syncs the rename to snap, unless that is known to be done. A
+// commit that changed nothing needs it too: it is acknowledged for what is
+// there, and whoever put it there may have died, or failed, before the sync.
+func (s *fileStore[V]) makeDurable(snap *snapshot.Snapshot[V]) error {
+	if s.durable.Load() == snap || !s.loaded.Load().version.Exists() {
+		return nil
 	}
-	return next, nil
+	if err := s.file.SyncDir(); err != nil {
+		return fmt.Errorf("%w: sync directory of %q: %w", ErrNotDurable, s.file.Path(), err)
+	}
+	s.durable.Store(snap)
+	return nil
 }
 
 // prepareNext refreshes under the file lock and applies the writes.
