@@ -40,35 +40,37 @@ func (r *Registry[V]) Watch(ctx context.Context, opts ...WatchOption) iter.Seq2[
 	}
 	return func(yield func(Change[V], error) bool) {
 		last, first := last, first
+		from := last.Revision()
 		for {
 			// Asked for before the snapshot is loaded, so that a publish
 			// between the two is not slept through.
 			told := r.publishing.wait()
 			now := r.current.Load()
-			change := Change[V]{}
 			switch {
 			case ctx.Err() != nil || r.closing.Err() != nil:
-				yield(change, r.watchEnd(ctx))
+				yield(Change[V]{}, r.watchEnd(ctx))
 				return
 			case first:
 				first = false
-				change = initial(now)
+				last, from = now, now.Revision()
+				if !yield(initial(now), nil) {
+					return
+				}
 			case now.Revision() > last.Revision():
-				change = snapshot.Diff(last, now)
+				change := snapshot.Diff(last, now)
+				last = now
+				if change.Empty() {
+					continue // writes that cancelled out; the next change spans them
+				}
+				change.From, from = from, change.To
+				if !yield(change, nil) {
+					return
+				}
 			default:
 				select {
 				case <-told:
 				case <-ctx.Done():
 				case <-r.closing.Done():
-				}
-				continue
-			}
-			// A revision without a difference (a write undone by the next) is
-			// not a change, but it is where the next one begins.
-			last = now
-			if !change.Empty() || change.From == 0 {
-				if !yield(change, nil) {
-					return
 				}
 			}
 		}
