@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/machreg/machreg/filelock"
+	"github.com/machreg/machreg/registry"
+	"github.com/machreg/machreg/snapshot"
+)
+
+// machines is one revision of the registry.
+type machines = snapshot.Snapshot[registry.Machine]
+
+// read loads the present revision and leaves no trace: it takes no lock, makes
+// no file and no mapping, and starts no watcher. It warns of entries that
+// cannot be used.
+func (a *app) read() (*machines, error) {
+	path, err := a.path()
+	if err != nil {
+		return nil, err
+	}
+	snap, err := readOnly(path)
+	if err != nil {
+		return nil, err
+	}
+	a.warnQuarantine(path, snap)
+	return snap, nil
+}
+
+func readOnly(path string) (*machines, error) {
+	r, err := registry.OpenMachines(path, &registry.Options{
+		ReadOnly: true,
+		Refresh:  registry.RefreshNever,
+		Page:     registry.PageOff,
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close() // a read-only handle has nothing to lose
+	return r.Snapshot(), nil
+}
+
+// write opens the registry for one write, calls work, and closes it. If the
+// lock is taken for longer than a moment, it says by whom.
+func (a *app) write(work func(r *registry.MachineRegistry) error) error {
+	path, err := a.path()
+	if err != nil {
+		return err
+	}
+	r, err := registry.OpenMachines(path, &registry.Options{
+		LockTimeout: a.timeout(),
+		Refresh:     registry.RefreshNever,
+		Program:     a.command.CommandPath(),
+	})
+	if err != nil {
+		return err
+	}
+	stop := a.tellWait(path)
+	err = work(r)
+	stop()
+	if cerr := r.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// patience is how long a wait for the lock is nobody's business.
+const patience = time.Second
+
+// tellWait tells somebody at a terminal, after a moment, whom the program waits
+// for. The function it returns ends that.
+func (a *app) tellWait(path string) (stop func()) {
+	if !a.err.TTY() {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(patience):
+		}
+		lock, err := lockPath(path)
+		if err != nil {
+			return
+		}
+		if holder, err := filelock.New(lock, nil).Holder(); err == nil {
+			a.warn("waiting for the lock: held by %s", holder.String())
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// lockPath is where the lock of a registry is: what registry.Options.LockDir
+// says about its default.
+func lockPath(path string) (string, error) {
+	resolved, err := snapshot.Resolve(path)
+	if err != nil {
+		return "", usageError{err}
+	}
+	dir, base := filepath.Split(resolved)
+	return filepath.Join(dir, ".gastown", "locks", base+".lock"), nil
+}
+
+// warnQuarantine names the entries that are in the file but not used.
+func (a *app) warnQuarantine(path string, snap *machines) {
+	const most = 5
+	bad := snap.Quarantine()
+	if len(bad) == 0 {
+		return
+	}
+	var list []string
+	for i, q := range bad {
+		if i == most {
+			list = append(list, fmt.Sprintf("and %d more", len(bad)-most))
+			break
+		}
+		list = append(list, fmt.Sprintf("%q (%s)", q.Name, q.Reason))
+	}
+	a.warn("%s of %q cannot be used: %s; \"machreg verify\" lists them", count(len(bad), "entry", "entries"), path, strings.Join(list, ", "))
+}
+
+// count is a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
