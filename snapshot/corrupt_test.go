@@ -63,6 +63,7 @@ var corrupt = []struct {
 	{"missing comma", "{\"version\":1\n\"machines\":{}}", 2, 1, `invalid character '"' after object value (expecting ',' or '}')`},
 	{"trailing comma", "{\"version\":1,\"machines\":{\n\"a\":{\"type\":\"local\"},\n}}", 2, 21, "invalid character ','"},
 	{"bad literal", `{"version":1,"machines":{"a":{"x":tru}}}`, 1, 38, "invalid character '}' in literal true (expecting 'e')"},
+	{"bad null", `{"version":1,"machines":nul}`, 1, 28, "invalid character '}' in literal null (expecting 'l')"},
 	{"leading zero", `{"version":1,"machines":{"a":{"x":01}}}`, 1, 36, "invalid character '1' after object value"},
 	{"single quotes", `{'version':1}`, 1, 2, `invalid character '\''`},
 	{"comment", "{\"version\":1, // one\n\"machines\":{}}", 1, 15, "invalid character '/'"},

@@ -41,3 +41,6 @@ func (s *Snapshot[V]) Line(name string) string {
 	}
 	return ""
 }
+
+// Printable is how text of a file appears in messages.
+func Printable(s string) string { return printable(s) }

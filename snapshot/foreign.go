@@ -124,8 +124,10 @@ func (r *foreign[V]) member() error {
 func (r *foreign[V]) entriesOf(kind jsontext.Kind, at int) error {
 	switch kind {
 	case jsontext.KindNull: // a Go map that was never made
-		_, err := r.dec.ReadToken()
-		return err
+		if _, err := r.dec.ReadToken(); err != nil {
+			return syntaxError(r.data, err)
+		}
+		return nil
 	case jsontext.KindBeginObject:
 	default:
 		if _, err := r.dec.ReadValue(); err != nil {
