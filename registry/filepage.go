@@ -40,6 +40,10 @@ func (s *fileStore[V]) repairPage() {
 	if s.opts.ReadOnly || s.opts.Page == PageOff || !s.loaded.Load().version.Exists() {
 		return
 	}
+	// Taking the lock would bring back a directory that somebody removed.
+	if _, err := s.opts.FS.Stat(s.file.Path()); err != nil {
+		return
+	}
 	held, err := s.lock.TryLock()
 	if err != nil {
 		return

@@ -50,13 +50,17 @@ func (r *Registry[V]) Refresh(ctx context.Context) error {
 // reads that write. The wait ends with ctx, or with [ErrClosed] when the
 // registry is closed.
 func (r *Registry[V]) AtLeast(ctx context.Context, rev Revision) (*snapshot.Snapshot[V], error) {
+	snap, err := r.Latest(ctx)
+	if err == nil && snap.Revision() >= rev {
+		return snap, nil
+	}
 	retry := time.NewTicker(min(r.opts.PollInterval, atLeastRetry))
 	defer retry.Stop()
 	for {
 		told := r.publishing.wait()
 		// Not the snapshot at hand: a handle that adopted foreign writes may
 		// have counted beyond rev without having seen it.
-		snap, err := r.Latest(ctx)
+		snap, err = r.Latest(ctx)
 		if err != nil && ctx.Err() == nil && errors.Is(err, ErrClosed) {
 			return nil, fmt.Errorf("wait for revision %d: %w", rev, err)
 		}
@@ -81,19 +85,27 @@ const atLeastRetry = 50 * time.Millisecond
 
 // keepFresh refreshes when the store reports a change, and every PollInterval
 // in any case: network and FUSE file systems report nothing, and events get
-// lost. One refresh serves a burst of reports.
+// lost. One refresh serves a burst of reports. With RefreshNever it only has
+// the store look after itself.
 func (r *Registry[V]) keepFresh() {
 	tick := time.NewTicker(r.opts.PollInterval)
 	defer tick.Stop()
+	changes := r.store.Changes()
+	if r.opts.Refresh == RefreshNever {
+		changes = nil
+	}
 	for {
 		select {
 		case <-r.closing.Done():
 			return
-		case <-r.store.Changes():
+		case <-changes:
 		case <-tick.C:
 			if m, ok := r.store.(maintainer); ok {
 				m.maintain()
 			}
+		}
+		if r.opts.Refresh == RefreshNever {
+			continue
 		}
 		// The error is kept by the store, for Health.
 		if snap, err := r.store.Refresh(r.closing); err == nil {
@@ -102,5 +114,6 @@ func (r *Registry[V]) keepFresh() {
 	}
 }
 
-// maintainer is a store that has something to look after now and then.
+// maintainer is a store that has something to look after now and then: Latest
+// relies on it under every refresh policy.
 type maintainer interface{ maintain() }

@@ -83,9 +83,7 @@ func newRegistry[V any](codec *snapshot.Codec[V], store Store[V], o Options) *Re
 	r.queue.init()
 	snap, _ := store.Current()
 	r.current.Store(snap)
-	if o.Refresh != RefreshNever {
-		r.background.Go(r.keepFresh)
-	}
+	r.background.Go(r.keepFresh)
 	return r
 }
 
