@@ -64,15 +64,14 @@ func (m *Machine) validate() error {
 
 // checkHost refuses what ssh would take for an option.
 func checkHost(host string) error {
-	user, name, found := strings.Cut(host, "@")
-	if !found {
-		user, name = "", host
-	}
-	switch {
-	case strings.HasPrefix(host, "-"), strings.HasPrefix(user, "-"), strings.HasPrefix(name, "-"):
-		return fmt.Errorf("host %q: neither host nor user may begin with %q", host, "-")
-	case found && (user == "" || name == ""):
-		return fmt.Errorf("host %q: want host or user@host", host)
+	// ssh splits at the last "@", other programs at the first.
+	for part := range strings.SplitSeq(host, "@") {
+		switch {
+		case strings.HasPrefix(part, "-"):
+			return fmt.Errorf("host %q: neither host nor user may begin with %q", host, "-")
+		case part == "" && host != "":
+			return fmt.Errorf("host %q: want host or user@host", host)
+		}
 	}
 	return nil
 }
