@@ -24,8 +24,8 @@ type FS interface {
 	// wraps fs.ErrExist if the name exists in any form, a dangling symbolic
 	// link included.
 	Create(name string, perm fs.FileMode) (File, error)
-	// Stat describes name, following symbolic links, without allocating on
-	// success. A missing file is an error that wraps fs.ErrNotExist.
+	// Stat describes name, following symbolic links. A missing file is an
+	// error that wraps fs.ErrNotExist.
 	Stat(name string) (Info, error)
 	// Rename replaces newname by oldname in one step.
 	Rename(oldname, newname string) error
