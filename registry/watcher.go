@@ -111,7 +111,11 @@ func (w *watcher) setModeLocked(name string, err error) {
 	if w.mode.Name == name && (err == nil) == (w.mode.Err == nil) {
 		return
 	}
-	w.mode = Mode{Name: name, Since: time.Now(), Err: err}
+	since := time.Now()
+	if w.mode.Name == "" { // at open
+		since = time.Time{}
+	}
+	w.mode = Mode{Name: name, Since: since, Err: err}
 	if err != nil {
 		w.log.Warn("changes are found by polling", "error", err)
 	}
@@ -127,7 +131,7 @@ func (w *watcher) read(events *fsnotify.Watcher) {
 			}
 			if filepath.Base(e.Name) == w.base {
 				w.signal()
-			} else if filepath.Clean(e.Name) == w.dir {
+			} else if filepath.Clean(e.Name) == w.dir && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {
 				// The directory itself went: the watch is of no use now.
 				w.lose(events, fmt.Errorf("watch %q: the directory was removed or renamed", w.dir))
 			}
