@@ -38,9 +38,10 @@ var (
 	// ErrNotDurable is a write that was committed, and that everybody sees,
 	// but that a loss of power might undo: syncing the directory failed.
 	ErrNotDurable = errors.New("committed, but may not be durable")
-	// ErrInDoubt is a write whose context ended while it was being committed
-	// and whose commit then did not end either: it may or may not be applied.
-	ErrInDoubt = errors.New("outcome unknown")
+	// ErrInDoubt is a write that may or may not be applied: its context ended
+	// while it was being committed and its commit then did not end either, or
+	// the file system failed in a way that hides whether the file was replaced.
+	ErrInDoubt = snapshot.ErrInDoubt
 )
 
 // ConflictError says what a write ran into. It matches [ErrConflict], or

@@ -295,9 +295,11 @@ func (s *fileStore[V]) commitOnce(ctx context.Context, deadline time.Time, apply
 		err = pending.Fence(base)
 	}
 	if err != nil {
+		s.swept.Store(false) // as above
 		return nil, errors.Join(err, pending.Discard())
 	}
 	if err := s.publish(pending, next.Revision()); err != nil {
+		s.swept.Store(false) // as above
 		return nil, err
 	}
 	s.counts.commits.Add(1)
@@ -340,6 +342,9 @@ func (s *fileStore[V]) publish(pending *snapshot.Pending[V], r Revision) error {
 		return errors.Join(fmt.Errorf("registry %q: %w: other processes could not be told of a new revision, so none was written", s.file.Path(), err), pending.Discard())
 	}
 	version, err := pending.Publish()
+	if errors.Is(err, ErrInDoubt) {
+		return err // the page stays odd: nobody takes either version for the newest unseen
+	}
 	if err != nil {
 		s.page.End(uint64(s.loaded.Load().version.Snapshot.Revision()))
 		return err

@@ -21,6 +21,8 @@ var (
 	// ErrChanged is a registry file that is no longer the version that a
 	// write was prepared for.
 	ErrChanged = errors.New("registry file changed")
+	// ErrInDoubt is a write of which it cannot be told whether it happened.
+	ErrInDoubt = errors.New("outcome unknown")
 	// ErrHardLinks is a registry file with several names, which a rewrite
 	// would tear apart.
 	ErrHardLinks = errors.New("registry file has several hard links")
@@ -176,7 +178,7 @@ func adopt[V any](d decoded[V], prev *Snapshot[V], floor Revision) *Snapshot[V] 
 
 // Unchanged reports whether the file is still version v. An edit in place that
 // keeps the size, the head and the modification time is not noticed. It costs
-// two system calls and never allocates when it answers true.
+// two system calls and two small allocations.
 func (f *File[V]) Unchanged(v *Version[V]) (bool, error) {
 	info, err := f.fs.Stat(f.path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -25,6 +25,8 @@ type Pending[V any] struct {
 	// from it.
 	like vfs.Info
 	next *Version[V]
+	// discarded is set when the temporary file was there and was removed.
+	discarded bool
 }
 
 // Prepare writes next to a temporary file beside the registry file: with the
@@ -178,18 +180,23 @@ func (p *Pending[V]) Fence(prev *Version[V]) error {
 }
 
 // Publish renames the pending version over the file. If it fails, the file is
-// as it was and the pending version is discarded.
+// as it was and the pending version is discarded. An error matching ErrInDoubt
+// says that the file may be either version.
 func (p *Pending[V]) Publish() (*Version[V], error) {
-	err := p.file.fs.Rename(p.temp.Name(), p.file.path)
-	if err != nil {
+	if err := p.file.fs.Rename(p.temp.Name(), p.file.path); err != nil {
 		// A network file system may report the failure of a rename that
 		// happened; what is at the path tells.
-		if info, serr := p.file.fs.Stat(p.file.path); serr == nil && info.SameFile(p.next.info) {
-			err = nil
+		info, serr := p.file.fs.Stat(p.file.path)
+		if serr != nil || !info.SameFile(p.next.info) {
+			err = fmt.Errorf("replace registry file: %w", err)
+			derr := p.Discard()
+			if serr != nil && !errors.Is(serr, fs.ErrNotExist) && !p.discarded {
+				// Nor was there a temporary file to remove, which would have
+				// told that it was not renamed.
+				err = fmt.Errorf("%w: %w (%w)", ErrInDoubt, err, serr)
+			}
+			return nil, errors.Join(err, derr)
 		}
-	}
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("replace registry file: %w", err), p.Discard())
 	}
 	if vfs.InodesRecycle {
 		p.next.pin = p.temp
@@ -203,7 +210,9 @@ func (p *Pending[V]) Publish() (*Version[V], error) {
 // Discard removes the temporary file.
 func (p *Pending[V]) Discard() error {
 	p.temp.Close()
-	if err := p.file.fs.Remove(p.temp.Name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	err := p.file.fs.Remove(p.temp.Name())
+	p.discarded = err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove temporary file: %w", err)
 	}
 	return nil
