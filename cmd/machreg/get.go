@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,16 +14,28 @@ import (
 func (a *app) getCommand() *cobra.Command {
 	f := format{name: "table"}
 	var noHeaders bool
+	var atLeast uint64
+	var timeout time.Duration
 	c := &cobra.Command{
 		Use:     "get NAME",
 		GroupID: groupMachines,
 		Short:   "Show one machine",
-		Long:    `Show one machine. Nothing is locked, written or created.`,
+		Long: `Show one machine. Nothing is locked, written or created.
+
+With --at-least it is shown as of that revision or a later one: a script that is
+handed the revision that "machreg add" printed sees what that wrote.`,
 		Example: `  machreg get local
-  machreg get local -o json`,
+  machreg get local -o json
+  machreg get local --at-least 0 --timeout 5s`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			snap, err := a.read()
+			read := a.read
+			if c.Flags().Changed("at-least") {
+				read = func() (*machines, error) {
+					return a.readAtLeast(c.Context(), registry.Revision(atLeast), timeout)
+				}
+			}
+			snap, err := read()
 			if err != nil {
 				return err
 			}
@@ -35,6 +48,8 @@ func (a *app) getCommand() *cobra.Command {
 	}
 	c.Flags().VarP(&f, "output", "o", "print as "+formatNames)
 	c.Flags().BoolVar(&noHeaders, "no-headers", false, "print no line of headers")
+	c.Flags().Uint64Var(&atLeast, "at-least", 0, "wait until the registry is at revision `REV` or later")
+	c.Flags().DurationVar(&timeout, "timeout", 30*time.Second, "how long --at-least waits: `DURATION`")
 	return c
 }
 

@@ -44,6 +44,27 @@ func readOnly(path string) (*machines, error) {
 	return r.Snapshot(), nil
 }
 
+// readAtLeast is read as of a revision that may not be there yet.
+func (a *app) readAtLeast(ctx context.Context, rev registry.Revision, timeout time.Duration) (*machines, error) {
+	path, err := a.path()
+	if err != nil {
+		return nil, err
+	}
+	r, err := registry.OpenMachines(path, &registry.Options{ReadOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	snap, err := r.AtLeast(ctx, rev)
+	if err != nil {
+		return nil, err
+	}
+	a.warnQuarantine(path, snap)
+	return snap, nil
+}
+
 // write opens the registry for one write, calls work, and closes it. If the
 // lock is taken for longer than a moment, it says by whom.
 func (a *app) write(work func(r *registry.MachineRegistry) error) error {

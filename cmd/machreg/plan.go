@@ -135,3 +135,14 @@ func changedFields(old, new registry.Machine) (list []fieldChange) {
 	}
 	return list
 }
+
+// describe is a machine in a line, without its name.
+func describe(m registry.Machine) string {
+	list := []string{m.Type}
+	for _, s := range []string{m.Host, m.KeyPath, m.TownPath} {
+		if s != "" {
+			list = append(list, s)
+		}
+	}
+	return strings.Join(list, "  ")
+}

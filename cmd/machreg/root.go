@@ -24,8 +24,11 @@ func (a *app) commands() []*cobra.Command {
 		a.getCommand(),
 		a.listCommand(),
 		a.removeCommand(),
+		a.watchCommand(),
 		a.applyCommand(),
 		a.importCommand(),
+		a.verifyCommand(),
+		a.lockCommand(),
 		a.versionCommand(),
 		topic("exit-codes", "What the exit codes mean", exitHelp),
 	}
