@@ -249,9 +249,13 @@ const commitAttempts = 20
 //	fence                the same
 //	page odd             the same; readers compare stamps until a writer's End
 //	rename               the new revision, whole; readers as before
-//	page even            the new revision
+//	page even, unlock    the new revision
 //	sync directory       the new revision, durably
-//	publish, unlock      the new revision, durably; acknowledged or not
+//	publish, answer      the same; acknowledged or not
+//
+// The directory is synced after the lock is released: the next writer's own
+// sync covers this rename as well, and nobody is told of this one before it is
+// durable, so all that waiting under the lock would do is make others wait.
 func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (_ *snapshot.Snapshot[V], err error) {
 	for range commitAttempts {
 		snap, err := s.commitOnce(ctx, deadline, apply)
@@ -303,7 +307,7 @@ func (s *fileStore[V]) commitOnce(ctx context.Context, deadline time.Time, apply
 		return nil, err
 	}
 	s.counts.commits.Add(1)
-	return next, s.makeDurable(next)
+	return next, nil
 }
 
 // makeDurable syncs the rename to snap, unless that is known to be done. A
