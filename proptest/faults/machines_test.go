@@ -104,3 +104,23 @@ func parse(data []byte) (rawFile, error) {
 	}
 	return f, nil
 }
+
+// inOurForm is a file as this library writes it.
+func inOurForm(rev registry.Revision, n names) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "{\n\"version\": 1,\n\"revision\": %d,\n\"machines\": {\n", rev)
+	machines := map[string]registry.Machine{registry.LocalName: {Name: registry.LocalName, Type: registry.TypeLocal}}
+	for name := range n {
+		machines[name] = machineOf(name)
+	}
+	for i, name := range slices.Sorted(maps.Keys(machines)) {
+		if i > 0 {
+			b.WriteString(",\n")
+		}
+		line, _ := json.Marshal(machines[name])
+		fmt.Fprintf(&b, "%q: %s", name, line)
+	}
+	b.WriteString("\n},\n")
+	fmt.Fprintf(&b, "\"checksum\": \"crc32c:%08x\"\n}\n", crc32.Checksum(b.Bytes(), crc32.MakeTable(crc32.Castagnoli)))
+	return b.Bytes()
+}
