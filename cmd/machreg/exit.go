@@ -71,7 +71,7 @@ func (a *app) hint(err error, code int) string {
 		if a.command == nil {
 			return "\"machreg --help\" lists the commands"
 		}
-		return fmt.Sprintf("%q shows how it is used", a.command.CommandPath()+" --help")
+		return fmt.Sprintf("usage: %s; %q says more", a.command.UseLine(), a.command.CommandPath()+" --help")
 	}
 	for _, h := range hints {
 		if errors.Is(err, h.cause) {

@@ -24,11 +24,18 @@ func (a *app) commands() []*cobra.Command {
 		a.getCommand(),
 		a.listCommand(),
 		a.removeCommand(),
+		a.renameCommand(),
+		a.editCommand(),
+		a.sshCommand(),
 		a.watchCommand(),
 		a.applyCommand(),
 		a.importCommand(),
+		a.exportCommand(),
+		a.diffCommand(),
 		a.verifyCommand(),
 		a.lockCommand(),
+		a.completionCommand(),
+		a.manCommand(),
 		a.versionCommand(),
 		topic("exit-codes", "What the exit codes mean", exitHelp),
 	}
@@ -69,8 +76,8 @@ machreg/machines.json in your configuration directory. It need not exist.`,
 	root.AddCommand(a.commands()...)
 	root.SetUsageTemplate(usageTemplate)
 	root.SetHelpCommand(a.helpCommand(root))
-	root.CompletionOptions.HiddenDefaultCmd = true
 	each(root, a.prepare)
+	each(root, a.completions)
 	root.PersistentPreRun = func(c *cobra.Command, args []string) {
 		a.style()
 		root.SetOut(a.out)

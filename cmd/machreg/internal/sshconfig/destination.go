@@ -90,20 +90,28 @@ func (d Destination) check() error {
 	return nil
 }
 
-// String is the text form; Account if the port is 22.
+// String is the text form.
 func (d Destination) String() string {
 	if d.Port == 0 || d.Port == 22 {
 		return d.Account()
 	}
-	host := d.Host
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	host += ":" + strconv.Itoa(d.Port)
+	host := d.Address(d.Port)
 	if d.User != "" {
 		host = escapeUser(d.User) + "@" + host
 	}
 	return scheme + host
+}
+
+// Address is the host with a port; a port of 0 is left out.
+func (d Destination) Address(port int) string {
+	host := d.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port == 0 {
+		return host
+	}
+	return host + ":" + strconv.Itoa(port)
 }
 
 // Account is host or user@host.

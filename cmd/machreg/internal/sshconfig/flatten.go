@@ -41,7 +41,7 @@ var keywords = map[string]bool{
 	"host": true, "hostname": true, "user": true, "port": true, "identityfile": true, townPathKeyword: true,
 }
 
-// townPathKeyword carries the comment "# town_path: DIR", by which Write keeps
+// townPathKeyword carries the comment "# town_path: DIR", by which Block keeps
 // what ssh has no word for.
 const (
 	townPathKeyword = "townpath"

@@ -65,8 +65,8 @@ func cutWord(s string) (word, rest string, err error) {
 	return b.String(), "", nil
 }
 
-// quoteWord is s as one argument that splitWords reads as s.
-func quoteWord(s string) string {
+// Quote is s as one argument of a configuration.
+func Quote(s string) string {
 	if s != "" && !strings.ContainsAny(s, " \t\"'\\#=") {
 		return s
 	}

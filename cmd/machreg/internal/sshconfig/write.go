@@ -3,7 +3,6 @@ package sshconfig
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 )
 
@@ -13,30 +12,28 @@ var ErrInexpressible = errors.New("ssh cannot express it")
 // refused are the characters that ssh refuses in names of hosts.
 const refused = "'`\"$\\;&<>|(){}, \t"
 
-// Write writes a block for one host, such that Read gives the same host and ssh
-// accepts it. The error matches [ErrInexpressible] if there is no such block;
-// then nothing is written.
-func Write(w io.Writer, h Host) error {
+// Block is the configuration of one host, such that Read gives the same host and
+// ssh accepts it. The error matches [ErrInexpressible] if there is no such block.
+func (h Host) Block() (string, error) {
 	if err := expressible(h); err != nil {
-		return fmt.Errorf("%w: %w", ErrInexpressible, err)
+		return "", fmt.Errorf("%w: %w", ErrInexpressible, err)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Host %s\n", quoteWord(h.Alias))
-	fmt.Fprintf(&b, "    HostName %s\n", quoteWord(strings.ReplaceAll(h.Host, "%", "%%")))
+	fmt.Fprintf(&b, "Host %s\n", Quote(h.Alias))
+	fmt.Fprintf(&b, "    HostName %s\n", Quote(strings.ReplaceAll(h.Host, "%", "%%")))
 	if h.User != "" {
-		fmt.Fprintf(&b, "    User %s\n", quoteWord(h.User))
+		fmt.Fprintf(&b, "    User %s\n", Quote(h.User))
 	}
 	if h.Port != 0 && h.Port != 22 {
 		fmt.Fprintf(&b, "    Port %d\n", h.Port)
 	}
 	if h.IdentityFile != "" {
-		fmt.Fprintf(&b, "    IdentityFile %s\n", quoteWord(strings.ReplaceAll(h.IdentityFile, "%", "%%")))
+		fmt.Fprintf(&b, "    IdentityFile %s\n", Quote(strings.ReplaceAll(h.IdentityFile, "%", "%%")))
 	}
 	if h.TownPath != "" {
 		fmt.Fprintf(&b, "    # %s %s\n", townPathComment, h.TownPath)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return b.String(), nil
 }
 
 func expressible(h Host) error {
