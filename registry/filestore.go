@@ -227,6 +227,9 @@ func (s *fileStore[V]) Close() error {
 	close(s.closed)
 	s.watcher.Close()
 	s.loaded.Load().version.Close()
+	if s.opts.Page == PageAuto {
+		s.page.Check() // if it was deleted, this may be the last one to know it
+	}
 	if s.opts.ReadOnly {
 		return nil
 	}

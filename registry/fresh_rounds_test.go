@@ -29,8 +29,8 @@ func roundsOptions(how string) *registry.Options {
 }
 
 // roleRounds does what its input says, a line each: "write NAME N" makes the
-// machine NAME that generation, "read NAME" answers which one Latest sees, and
-// "mode" how it knows.
+// machine NAME that generation, "read NAME" answers which one Latest sees,
+// "holds NAME" whether Latest sees machineOf NAME, and "mode" how it knows.
 var roleRounds = program("rounds", func(args []string) error {
 	r, err := registry.OpenMachines(args[0], roundsOptions(args[1]))
 	if err != nil {
@@ -55,6 +55,9 @@ var roleRounds = program("rounds", func(args []string) error {
 		case "read":
 			seen, err := latestGeneration(r, name)
 			fmt.Fprintf(out, "read %d %v\n", seen, err)
+		case "holds":
+			stale, err := misses(r, name)
+			fmt.Fprintf(out, "holds %v %v\n", !stale, err)
 		case "mode":
 			fmt.Fprintf(out, "mode %s\n", r.Stats().Latest.Name)
 		}

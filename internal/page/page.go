@@ -299,8 +299,11 @@ func (p *Page) ensureLocked(make bool) error {
 	if at, err = lookAt(p.path); err == nil {
 		m, err = openAt(p.path, at, p.binding)
 	}
+	if errors.Is(err, fs.ErrNotExist) {
+		m, err = nil, ErrAbsent // deleted again
+	}
 	p.setMapping(m, err)
-	if err != nil && !errors.Is(err, ErrUnsupported) {
+	if err != nil && !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrAbsent) {
 		return fmt.Errorf("revision page: %w", err)
 	}
 	return nil

@@ -95,12 +95,16 @@ func mapFile(f *os.File, writable bool) (*Mapping, error) {
 // retireAt makes the sequence of the damaged page odd, for whoever has mapped
 // it while it was whole. An empty file needs nothing, since loads from it
 // fault; of one that was cut off further on, the rest of its last page can
-// still be loaded, and what is stored there would not last.
+// still be loaded, and what is stored there would not last. One that is gone
+// meanwhile can no longer be reached.
 func retireAt(path string, at place) error {
 	if !at.regular {
 		return nil
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
