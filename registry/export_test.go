@@ -7,3 +7,10 @@ func Waiting[V any](r *Registry[V]) int {
 	defer r.queue.mu.Unlock()
 	return len(r.queue.waiting)
 }
+
+// Closing is whether writes are refused because Close was called.
+func Closing[V any](r *Registry[V]) bool {
+	r.queue.mu.Lock()
+	defer r.queue.mu.Unlock()
+	return r.queue.closed
+}

@@ -216,3 +216,25 @@ func TestFileSizeLimit(t *testing.T) {
 	}
 	p.wait()
 }
+
+// A user who may not write the directory, nor anything in it, reads on.
+func TestReadOnlyRegistryInReadOnlyDirectory(t *testing.T) {
+	dir := reachable(t)
+	path := filepath.Join(dir, "machines.json")
+	add(t, open(t, path, nil), "a", "b")
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Chmod(dir, 0o755)
+	before, content := list(t, dir), string(mustRead(t, path))
+	p := startChild(t, roleUnprivileged, path, "", "read-only", strconv.Itoa(nobody))
+	p.read("ready")
+	p.proceed()
+	if said := p.read("readonly"); said != "2 2 3" {
+		t.Errorf("Add is refused at revision, now at, with machines: %s, want 2 2 3", said)
+	}
+	p.wait()
+	if fmt.Sprint(list(t, dir)) != fmt.Sprint(before) || string(mustRead(t, path)) != content {
+		t.Errorf("the directory holds %q, want %q", list(t, dir), before)
+	}
+}

@@ -1,0 +1,91 @@
+package registry_test
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/machreg/machreg/internal/vfs"
+	"github.com/machreg/machreg/internal/vfs/errorfs"
+	"github.com/machreg/machreg/registry"
+)
+
+func TestReadsAllocateNothing(t *testing.T) {
+	disk := errorfs.Wrap(vfs.OS)
+	r := open(t, newPath(t), &registry.Options{Refresh: registry.RefreshNever, FS: disk})
+	add(t, r, "m-0", "m-1")
+	if _, err := r.Update(t.Context(), func(tx *tx) error {
+		for i := range 300 {
+			name := fmt.Sprintf("m-%d", i)
+			if err := tx.Put(name, machineOf(name)); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	disk.Record()
+	want := machineOf("m-123")
+	for name, read := range map[string]func() bool{
+		"MachineRegistry.Get": func() bool { m, err := r.Get("m-123"); return err == nil && m == want },
+		"Registry.Get":        func() bool { m, err := r.Registry.Get("m-123"); return err == nil && m == want },
+		"Snapshot.Get":        func() bool { m, ok := r.Snapshot().Get("m-123"); return ok && m == want },
+		"Len":                 func() bool { return r.Len() == 301 },
+		"Revision":            func() bool { return r.Revision() == 3 },
+	} {
+		right := true
+		if n := testing.AllocsPerRun(1000, func() { right = right && read() }); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+		if !right {
+			t.Errorf("%s gives something else", name)
+		}
+	}
+	if ops := disk.Trace(); len(ops) != 0 {
+		t.Errorf("reads reached the disk: %v", ops)
+	}
+}
+
+// Who imports the library does not compile the command line, the charts or the
+// test tools.
+func TestDependencies(t *testing.T) {
+	goTool, err := exec.LookPath("go")
+	if err != nil {
+		t.Skipf("NOT TESTED: which packages an importer compiles, for want of the go command: %v", err)
+	}
+	out, err := exec.Command(goTool, "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	if len(deps) < 10 {
+		t.Fatalf("go list says %q", deps)
+	}
+	for _, dep := range deps {
+		for _, unwanted := range []string{"cobra", "pflag", "rapid", "porcupine", "gonum", "testing", "testscript", "net/http", "proptest", "errorfs", "crashfs"} {
+			if strings.Contains(dep, unwanted) {
+				t.Errorf("registry depends on %s", dep)
+			}
+		}
+	}
+}
+
+func BenchmarkGet(b *testing.B) {
+	r := open(b, newPath(b), &registry.Options{Sync: registry.SyncNone})
+	names := make([]string, 256)
+	for i := range names {
+		names[i] = fmt.Sprintf("m-%d", i)
+	}
+	add(b, r, names...)
+	b.ReportAllocs()
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := 0; pb.Next(); i++ {
+			if _, err := r.Get(names[i%len(names)]); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
