@@ -322,3 +322,12 @@ func descriptors(t *testing.T) int {
 	}
 	return len(names)
 }
+
+// A poller asks this many times a second.
+func TestUnchangedAllocations(t *testing.T) {
+	f := fileIn(t, t.TempDir(), snapshot.FileOptions{})
+	v := mustReplace(t, f, load(t, f, nil), realistic(0))
+	if n := testing.AllocsPerRun(100, func() { f.Unchanged(v) }); n > 2 {
+		t.Errorf("Unchanged allocates %v times, want 2", n)
+	}
+}
