@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"time"
 
 	"fmt"
 
@@ -70,6 +69,8 @@ type sitting struct {
 	crew  crew
 	shape shape
 	can   capabilities
+	done  int  // histories so far
+	keep  bool // the history of a violation
 }
 
 const historiesPerRegistry = 20
@@ -83,29 +84,22 @@ func (s *sitting) perRegistry() int {
 	return historiesPerRegistry
 }
 
-// run performs and judges histories: n of them, or as many as there is time for
-// until a moment that is not zero. It returns how many there were, and the
+// run performs and judges histories as long as more says so. It returns the
 // first that is not as it should be.
-func (s *sitting) run(n int, until time.Time) (done int, v *Violation) {
-	more := func() bool {
-		if !until.IsZero() {
-			return time.Now().Before(until)
-		}
-		return done < n
-	}
+func (s *sitting) run(more func() bool) *Violation {
 	for more() {
-		v, err := s.onOneRegistry(&done, more)
+		v, err := s.onOneRegistry(more)
 		if err != nil {
-			v = &Violation{Stage: s.stage, Checks: done, Err: err}
+			v = &Violation{Stage: s.stage, Checks: s.done, Err: err}
 		}
 		if v != nil {
-			return done, v
+			return v
 		}
 	}
-	return done, nil
+	return nil
 }
 
-func (s *sitting) onOneRegistry(done *int, more func() bool) (v *Violation, err error) {
+func (s *sitting) onOneRegistry(more func() bool) (v *Violation, err error) {
 	dir, err := os.MkdirTemp("", "machreg-proptest-")
 	if err != nil {
 		return nil, err
@@ -118,8 +112,8 @@ func (s *sitting) onOneRegistry(done *int, more func() bool) (v *Violation, err 
 
 	h := History{Seed: seed(), Versioned: s.can.versioned, State: make(map[string]string)}
 	for i := 0; i < s.perRegistry() && more(); i++ {
-		h.Number = *done
-		*done++
+		h.Number = s.done
+		s.done++
 		random := rand.New(rand.NewPCG(seed(), uint64(h.Number)))
 		if err := s.crew.ready(); err != nil {
 			return nil, err
@@ -133,8 +127,10 @@ func (s *sitting) onOneRegistry(done *int, more func() bool) (v *Violation, err 
 			err = h.Check()
 		}
 		if err != nil {
-			v := &Violation{Stage: s.stage, Checks: *done, Err: err}
-			v.keep(&h)
+			v := &Violation{Stage: s.stage, Checks: s.done, Err: err}
+			if s.keep {
+				v.keep(&h)
+			}
 			return v, nil
 		}
 		h.Revision, h.State = final.Revision, final.Reads

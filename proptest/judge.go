@@ -27,8 +27,8 @@ func (h *History) Check() error {
 type Violation struct {
 	// Stage is the part of the suite that found it.
 	Stage string
-	// Checks is how many generated cases it took: command sequences or
-	// histories, counted over all stages before as well.
+	// Checks is how many generated cases of that stage it took: command
+	// sequences or histories.
 	Checks int
 	// Err says what happened.
 	Err error

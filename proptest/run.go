@@ -84,17 +84,19 @@ func probe(t testing.TB, open New) capabilities {
 // sit runs the histories of one test.
 func sit(t *testing.T, s *sitting) {
 	t.Helper()
-	start := time.Now()
-	end := deadline()
-	if duration() == 0 {
-		end = time.Time{}
-	}
-	n, v := s.run(s.historyCount(), end)
+	s.keep = true
+	start, end, count := time.Now(), deadline(), s.historyCount()
+	v := s.run(func() bool {
+		if duration() > 0 {
+			return time.Now().Before(end)
+		}
+		return s.done < count
+	})
 	if v != nil {
 		t.Fatalf("%v\nto reproduce: %s", v, reproduce(t.Name()))
 	}
 	t.Logf("%d histories of %d processes × %d goroutines × %d operations on %d handles each in %v, %s=%d",
-		n, s.shape.processes, s.shape.clients, s.shape.steps, s.shape.handles, time.Since(start).Round(time.Millisecond), EnvSeed, seed())
+		s.done, s.shape.processes, s.shape.clients, s.shape.steps, s.shape.handles, time.Since(start).Round(time.Millisecond), EnvSeed, seed())
 }
 
 // deadline is when a property that runs for a time ends; now if it does not.

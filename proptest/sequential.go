@@ -48,6 +48,7 @@ func (w *world) commands() map[string]func(*rapid.T) {
 	add(can.transactional && can.versioned, "transaction begin", w.cmdBegin)
 	add(can.transactional && can.versioned, "transaction step", w.cmdTxStep)
 	add(can.transactional && can.versioned, "transaction commit", w.cmdCommit)
+	add(can.transactional && can.versioned, "transaction overtaken", w.cmdOvertaken)
 	add(can.transactional && can.versioned, "update", w.cmdUpdate)
 	add(can.saveBreaker && !w.tolerated[MemoryBeforeSave], "failing save", w.cmdFailingSave)
 	add(w.file != "", "baseline writes", w.cmdBaseline)

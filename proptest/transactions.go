@@ -194,6 +194,31 @@ func (w *world) cmdCommit(t *rapid.T) {
 	i := rapid.IntRange(0, len(w.transactions)-1).Draw(t, "transaction")
 	tx := w.transactions[i]
 	w.transactions = slices.Delete(w.transactions, i, i+1)
+	w.finish(t, tx)
+}
+
+// cmdOvertaken is a short transaction with a write by somebody else between
+// what it read and its commit, which drawing one command after another would
+// make too seldom.
+func (w *world) cmdOvertaken(t *rapid.T) {
+	tx := w.begin(t, w.pick(t))
+	for range rapid.IntRange(1, 2).Draw(t, "steps") {
+		w.step(t, tx)
+	}
+	if rapid.Bool().Draw(t, "remove") {
+		w.cmdRemove(t)
+	} else {
+		w.cmdAdd(t)
+	}
+	m := machineGen.Draw(t, "machine")
+	if err := tx.Put(m); err != nil {
+		t.Fatalf("transaction: Put(%+v): %v", m, err)
+	}
+	tx.wrote[m.Name] = &m
+	w.finish(t, tx)
+}
+
+func (w *world) finish(t *rapid.T, tx *transaction) {
 	verdict := w.verdict(tx)
 	w.conditional(t, tx.handle, "commit", func(content) class { return verdict }, tx.apply, tx.Commit)
 }
