@@ -91,18 +91,39 @@ func ansibleGroup(kind string) string {
 func mapping() *yaml.Node { return &yaml.Node{Kind: yaml.MappingNode} }
 
 func put(m *yaml.Node, key string, v *yaml.Node) {
-	name := &yaml.Node{}
-	name.SetString(key)
-	m.Content = append(m.Content, name, v)
+	m.Content = append(m.Content, scalar(key), v)
 }
 
 // value is a string that Ansible must not run: in a plain one it would look for
 // templates, which can execute anything.
 func value(s string) *yaml.Node {
-	n := &yaml.Node{}
-	n.SetString(s)
+	n := scalar(s)
 	if strings.Contains(s, "{{") || strings.Contains(s, "{%") || strings.Contains(s, "{#") {
 		n.Tag, n.Style = "!unsafe", yaml.DoubleQuotedStyle
 	}
 	return n
+}
+
+// scalar is a string, in quotes unless it is plainly a word: Ansible reads an
+// older YAML, in which no, on, 1:30 and many more are something else.
+func scalar(s string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+	if !isPlainWord(s) {
+		n.Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
+
+func isPlainWord(s string) bool {
+	switch strings.ToLower(s) {
+	case "", "y", "n", "yes", "no", "on", "off", "true", "false", "null":
+		return false
+	}
+	for i, r := range s {
+		letter := r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
+		if !letter && (i == 0 || !strings.ContainsRune("0123456789-_./@", r)) {
+			return false
+		}
+	}
+	return true
 }

@@ -18,7 +18,7 @@ import (
 func machreg(t *testing.T, wantCode int, args ...string) (stdout, stderr string) {
 	t.Helper()
 	var out, err bytes.Buffer
-	if code := run(args, strings.NewReader(""), &out, &err); code != wantCode {
+	if code := run(t.Context(), args, strings.NewReader(""), &out, &err); code != wantCode {
 		t.Fatalf("machreg %q: exit code %d, want %d\n%s%s", args, code, wantCode, out.String(), err.String())
 	}
 	return out.String(), err.String()
@@ -31,7 +31,7 @@ func TestWatchJSON(t *testing.T) {
 	var stderr bytes.Buffer
 	code := make(chan int)
 	go func() {
-		code <- run([]string{"-f", file, "watch", "--initial", "-o", "json"}, strings.NewReader(""), w, &stderr)
+		code <- run(t.Context(), []string{"-f", file, "watch", "--initial", "-o", "json"}, strings.NewReader(""), w, &stderr)
 		w.Close()
 	}()
 	lines := bufio.NewScanner(r)

@@ -182,7 +182,7 @@ func (r *reader) host(alias string, at Position) (Host, error) {
 	}
 	h.Host = alias
 	if name := first["hostname"]; name != "" {
-		h.Host = expand(name, map[byte]string{'h': alias})
+		h.Host, _ = expand(name, map[byte]string{'h': alias})
 	}
 	h.IdentityFile = r.identity(h, identities)
 	return h, h.check()
@@ -204,8 +204,8 @@ func (r *reader) identity(h Host, files []string) string {
 		if h.User != "" {
 			tokens['r'] = h.User
 		}
-		expanded := expand(file, tokens)
-		if strings.Contains(strings.ReplaceAll(file, "%%", ""), "%") && strings.Contains(expanded, "%") || strings.Contains(file, "${") {
+		expanded, known := expand(file, tokens)
+		if !known || strings.Contains(file, "${") {
 			r.warn(h.At, "%q: identity file %q is kept as it is, and means nothing outside of ssh", h.Alias, file)
 			return file
 		}
@@ -214,25 +214,28 @@ func (r *reader) identity(h Host, files []string) string {
 	return ""
 }
 
-// expand puts in the tokens that it knows and leaves the others.
-func expand(s string, tokens map[byte]string) string {
+// expand puts in the tokens that it knows. It reports whether it knew all.
+func expand(s string, tokens map[byte]string) (_ string, known bool) {
 	var b strings.Builder
+	known = true
 	for i := 0; i < len(s); i++ {
-		if s[i] == '%' && i+1 < len(s) {
-			if s[i+1] == '%' {
-				b.WriteByte('%')
-				i++
-				continue
-			}
-			if t, ok := tokens[s[i+1]]; ok {
-				b.WriteString(t)
-				i++
-				continue
-			}
+		if s[i] != '%' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
 		}
-		b.WriteByte(s[i])
+		i++
+		t, ok := tokens[s[i]]
+		switch {
+		case s[i] == '%':
+			b.WriteByte('%')
+		case ok:
+			b.WriteString(t)
+		default:
+			known = false
+			b.WriteString(s[i-1 : i+1])
+		}
 	}
-	return b.String()
+	return b.String(), known
 }
 
 func (r *reader) warn(at Position, format string, args ...any) {
