@@ -51,8 +51,10 @@ type Codec[V any] struct {
 
 // carrier decodes V and, in Rest, the members that V does not know.
 type carrier[V any] struct {
-	Value V              `json:",embed"`
-	Rest  jsontext.Value `json:",embed"`
+	//lint:ignore SA5008 the option is known to the JSON package in use
+	Value V `json:",embed"`
+	//lint:ignore SA5008 the same
+	Rest jsontext.Value `json:",embed"`
 }
 
 // reserved are the members of a file that belong to the format.
