@@ -22,7 +22,7 @@ func TestMachines(t *testing.T) {
 
 func TestBaseline(t *testing.T) {
 	proptest.Run(t, proptest.Baseline(nil),
-		proptest.File(proptest.FileName), proptest.Processes("baseline"), ofTheBaseline)
+		proptest.File(proptest.FileName), proptest.Processes("baseline"), proptest.Histories(60), ofTheBaseline)
 }
 
 // FuzzConformance is the state machine driven by the fuzzer.

@@ -28,5 +28,5 @@ func TestControls(t *testing.T) {
 
 // TestControlWithoutFault shows that it is the fault that is caught.
 func TestControlWithoutFault(t *testing.T) {
-	proptest.Run(t, controls.New(controls.None), proptest.File(proptest.FileName))
+	proptest.Run(t, controls.New(controls.None), proptest.File(proptest.FileName), proptest.Histories(60))
 }
