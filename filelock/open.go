@@ -86,8 +86,18 @@ func lockBlocking(fl *flock.Flock, m mode) error {
 	return nil
 }
 
-func unlock(fl *flock.Flock) error {
-	_, err := retryInterrupted(func() (bool, error) { return true, fl.Unlock() })
+// unlockTries is how often an unlock is tried. A network file system may refuse
+// one for a passing reason, and a lock that stays locked keeps everybody out
+// until this process ends, or at best until the garbage collector closes the
+// file.
+const unlockTries = 3
+
+func unlock(fl *flock.Flock) (err error) {
+	for range unlockTries {
+		if _, err = retryInterrupted(func() (bool, error) { return true, fl.Unlock() }); err == nil {
+			return nil
+		}
+	}
 	return err
 }
 
