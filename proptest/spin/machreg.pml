@@ -435,6 +435,13 @@ end_stranger:
 		pageSeq[pages] = pageSeq[pagePath];
 		pagePath = pages }
 #endif
+#ifdef DISTRUST
+	/* Anybody who doubts a page may retire it, with no lock and at any time. */
+	:: d_step { pages > 0 && !ODD(pageSeq[1]) -> pageSeq[1] = pageSeq[1] | 1 }
+#if PAGES > 1
+	:: d_step { pages > 1 && !ODD(pageSeq[2]) -> pageSeq[2] = pageSeq[2] | 1 }
+#endif
+#endif
 #ifdef LOCK_REMOVED
 	:: d_step { lockPath != 0 && !removed -> removed = true; lockPath = 0 }
 #endif

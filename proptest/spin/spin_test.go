@@ -9,22 +9,27 @@ package spin_test
 
 import (
 	"os"
+	"slices"
+	"strings"
 	"testing"
 )
 
 // holding are the searches that must find nothing.
 var holding = []search{
+	// The longest comes first, so that all others fit beside it.
+	{name: "two readers, two operations", props: every, large: true,
+		defines: []string{"WRITERS=2", "READERS=2", "OPS=2", "LOSSES=0"}},
 	{name: "two readers", props: every,
 		defines: []string{"WRITERS=2", "READERS=2", "OPS=1", "LOSSES=0"}},
 	{name: "page lost", props: every,
 		defines: []string{"WRITERS=2", "READERS=1", "OPS=1", "LOSSES=1", "PAGE_AT_START"}},
 
-	{name: "two readers, two operations", props: every, large: true,
-		defines: []string{"WRITERS=2", "READERS=2", "OPS=2", "LOSSES=0"}},
 	{name: "page lost, two readers", props: every, large: true,
 		defines: []string{"WRITERS=2", "READERS=2", "OPS=1", "LOSSES=1", "PAGE_AT_START"}},
 	{name: "page lost, two operations", props: every, large: true,
 		defines: []string{"WRITERS=2", "READERS=1", "OPS=2", "LOSSES=1", "PAGE_AT_START"}},
+	{name: "page retired by anybody", props: every, large: true,
+		defines: []string{"DISTRUST", "WRITERS=2", "READERS=1", "OPS=1", "LOSSES=1", "PAGE_AT_START"}},
 	{name: "page swapped, two operations", props: every, large: true,
 		defines: []string{"WRITERS=2", "READERS=1", "OPS=2", "LOSSES=0", "SWAPS=1", "PAGE_AT_START"}},
 	{name: "three writers", props: every, large: true,
@@ -114,6 +119,9 @@ func TestModelHolds(t *testing.T) {
 			}
 			// A step never taken would make the verdict an empty one.
 			for _, statement := range o.unreached {
+				if strings.HasPrefix(statement, "reader ") && slices.Contains(s.defines, "READERS=0") {
+					continue
+				}
 				t.Errorf("%v: never reached: %s", s.flags(), statement)
 			}
 		})
