@@ -79,16 +79,25 @@ func (s *Snapshot[V]) Len() int { return len(s.sorted) - s.hidden }
 
 // Get returns the value stored under name, and whether there is one. It does
 // not allocate unless V holds references.
-func (s *Snapshot[V]) Get(name string) (V, bool) {
+func (s *Snapshot[V]) Get(name string) (v V, ok bool) {
+	// Small enough to be inlined, so that a large value is copied once.
+	if p := s.lookup(name); p != nil {
+		return *p, true
+	}
+	return v, false
+}
+
+// lookup returns where the value of name is, for the caller to copy, or nil.
+func (s *Snapshot[V]) lookup(name string) *V {
 	e := s.index.get(name)
-	if e == nil || e.state&hidden != 0 {
-		var zero V
-		return zero, false
+	switch {
+	case e == nil || e.state&hidden != 0:
+		return nil
+	case s.codec.plain:
+		return &e.value
 	}
-	if s.codec.plain {
-		return e.value, true
-	}
-	return s.codec.out(e), true
+	v := s.codec.out(e)
+	return &v
 }
 
 // All yields every name and value in ascending byte order of the names.
