@@ -50,9 +50,10 @@ var roleHold = program("hold", func(args []string) error {
 	return errors.Join(err, r.Close())
 })
 
-// A holder that is stopped keeps its lock, for however long. Those that wait
-// time out and say who it is; when it goes on, nothing was lost.
-func TestStoppedHolder(t *testing.T) {
+// Row 10 of what a registry may meet: waiting for a stopped holder. It keeps
+// its lock, for however long. Those that wait time out and say who it is; when
+// it goes on, nothing was lost.
+func TestHostile_StoppedHolder(t *testing.T) {
 	err := inDirectory(func(dir string) {
 		holder, err := startChild(roleHold, dir)
 		if err != nil {
