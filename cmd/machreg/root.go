@@ -34,6 +34,7 @@ func (a *app) commands() []*cobra.Command {
 		a.diffCommand(),
 		a.verifyCommand(),
 		a.lockCommand(),
+		a.compareCommand(),
 		a.completionCommand(),
 		a.manCommand(),
 		a.versionCommand(),

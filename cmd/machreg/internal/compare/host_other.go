@@ -1,0 +1,5 @@
+//go:build !linux
+
+package compare
+
+func fileSystem(string) string { return "" }
