@@ -69,7 +69,7 @@ func (a *app) input(path string) (*input, error) {
 	if err != nil {
 		return nil, hinted{err, "nothing was written; mend the lines named above and run the command again"}
 	}
-	for _, u := range in.unknown {
+	for _, u := range in.unknown.all() {
 		a.warn("%s", u)
 	}
 	return in, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 
 	"github.com/machreg/machreg/cmd/machreg/internal/terminal"
 	"github.com/machreg/machreg/filelock"
@@ -79,7 +80,7 @@ func (a *app) hint(err error, code int) string {
 		}
 	}
 	if c, ok := errors.AsType[*snapshot.CorruptError](err); ok {
-		return fmt.Sprintf("nothing was changed; repair %s at that line or put a good copy in its place, and check it with \"machreg verify\"", terminal.Safe(quote(c.Path)))
+		return fmt.Sprintf("nothing was changed; repair %s at that line or put a good copy in its place, and check it with \"machreg verify\"", terminal.Safe(strconv.Quote(c.Path)))
 	}
 	return ""
 }
@@ -102,6 +103,3 @@ var hints = []struct {
 	{registry.ErrMissing, "somebody removed the file while it was in use; put it back, or run the command again to start a new one"},
 	{fs.ErrPermission, "check with \"ls -ld\" who may read the file and write to its directory, or name another one with --file"},
 }
-
-// quote is s in quotes, for a message that is made safe as a whole.
-func quote(s string) string { return "\"" + s + "\"" }

@@ -47,7 +47,7 @@ func (a *app) exportAnsible(list iter.Seq[registry.Machine]) error {
 func ansibleVars(m registry.Machine) (*yaml.Node, error) {
 	for _, r := range m.Name {
 		if !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("-_.", r) {
-			return nil, errors.New("Ansible takes only letters, digits, - _ and . for a name")
+			return nil, errors.New("the name has a character besides letters, digits, - _ and . that Ansible may take for a pattern")
 		}
 	}
 	vars := mapping()

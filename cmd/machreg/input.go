@@ -23,13 +23,34 @@ type input struct {
 	name     string
 	data     []byte
 	machines []registry.Machine
-	lines    map[string]int // where each machine is
-	unknown  []string       // members that nothing knows, worded for a warning
-	errs     []error
+	offsets  map[string]int // where each machine is, in bytes
+	unknown  messages       // members that nothing knows, worded for a warning
+	mistakes messages
 }
 
-// maxErrors is how many mistakes are worth listing.
-const maxErrors = 20
+// messages are what there is to say about an input, a line each. Only so many
+// are worth saying; the others are counted.
+type messages struct {
+	list []string
+	more int
+}
+
+const maxMessages = 20
+
+func (m *messages) addf(in *input, offset int, format string, args ...any) {
+	if len(m.list) == maxMessages {
+		m.more++
+		return
+	}
+	m.list = append(m.list, fmt.Sprintf("%s:%d: %s", in.name, lineAt(in.data, offset), fmt.Sprintf(format, args...)))
+}
+
+func (m *messages) all() []string {
+	if m.more > 0 {
+		return append(slices.Clip(m.list), fmt.Sprintf("and %d more", m.more))
+	}
+	return m.list
+}
 
 // readInput reads all of path, or of stdin if it is "-".
 func (a *app) readInput(path string) (data []byte, name string, err error) {
@@ -61,16 +82,16 @@ func tooLarge(name string) error {
 
 // parseInput reads machines. The error lists every mistake, a line each.
 func parseInput(name string, data []byte) (*input, error) {
-	in := &input{name: name, data: data, lines: make(map[string]int)}
+	in := &input{name: name, data: data, offsets: make(map[string]int)}
 	// A bytes.Buffer is read in place, without a copy.
 	dec := jsontext.NewDecoder(bytes.NewBuffer(slices.Clip(data)))
 	if err := in.document(dec); err != nil {
-		in.errs = append(in.errs, in.syntax(err))
+		in.syntax(err)
 	}
-	if n := len(in.errs); n > maxErrors {
-		in.errs = append(in.errs[:maxErrors], fmt.Errorf("and %d more", n-maxErrors))
+	if list := in.mistakes.all(); len(list) > 0 {
+		return nil, errors.New(strings.Join(list, "\n"))
 	}
-	return in, errors.Join(in.errs...)
+	return in, nil
 }
 
 func (in *input) document(dec *jsontext.Decoder) error {
@@ -199,17 +220,16 @@ func (in *input) machine(key string, value jsontext.Value, offset int) {
 		in.mistake(offset, "%s: %v", orEntry(m.Name), err)
 		return
 	}
-	line := lineAt(in.data, offset)
-	if before, again := in.lines[m.Name]; again {
-		in.mistake(offset, "%q is there twice, first in line %d", m.Name, before)
+	if before, again := in.offsets[m.Name]; again {
+		in.mistake(offset, "%q is there twice, first in line %d", m.Name, lineAt(in.data, before))
 		return
 	}
 	for member := range members {
 		if !isField(member) {
-			in.unknown = append(in.unknown, fmt.Sprintf("%s:%d: %q: member %q means nothing to machreg and is left out", in.name, line, m.Name, member))
+			in.unknown.addf(in, offset, "%q: member %q means nothing to machreg and is left out", m.Name, member)
 		}
 	}
-	in.lines[m.Name] = line
+	in.offsets[m.Name] = offset
 	in.machines = append(in.machines, m)
 }
 
@@ -230,11 +250,11 @@ func orEntry(name string) string {
 }
 
 func (in *input) mistake(offset int, format string, args ...any) {
-	in.errs = append(in.errs, fmt.Errorf("%s:%d: %s", in.name, lineAt(in.data, offset), fmt.Sprintf(format, args...)))
+	in.mistakes.addf(in, offset, format, args...)
 }
 
 // syntax words an error of the JSON decoder.
-func (in *input) syntax(err error) error {
+func (in *input) syntax(err error) {
 	offset := len(in.data)
 	if se, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		offset = int(se.ByteOffset)
@@ -249,7 +269,7 @@ func (in *input) syntax(err error) error {
 	} else if err == io.EOF {
 		err = errors.New("it is empty: want a registry file or an array of machines")
 	}
-	return fmt.Errorf("%s:%d: %w", in.name, lineAt(in.data, offset), err)
+	in.mistake(offset, "%v", err)
 }
 
 func lineAt(data []byte, offset int) int {
