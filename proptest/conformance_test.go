@@ -1,6 +1,7 @@
 package proptest_test
 
 import (
+	"math/rand/v2"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -25,8 +26,15 @@ func TestBaseline(t *testing.T) {
 		proptest.File(proptest.FileName), proptest.Processes("baseline"), proptest.Histories(60), ofTheBaseline)
 }
 
-// FuzzConformance is the state machine driven by the fuzzer.
+// FuzzConformance is the state machine driven by the fuzzer. It is given long
+// inputs to begin with: a short one is used up before much has happened.
 func FuzzConformance(f *testing.F) {
+	random := rand.NewChaCha8([32]byte{})
+	for range 8 {
+		input := make([]byte, 8<<10)
+		random.Read(input)
+		f.Add(input)
+	}
 	open := proptest.Machines(&registry.Options{Sync: registry.SyncNone, Refresh: registry.RefreshNever})
 	f.Fuzz(rapid.MakeFuzz(proptest.SequentialProperty(open, proptest.File(proptest.FileName))))
 }

@@ -283,6 +283,14 @@ var pins = map[string]func(*testing.T, pair){
 				t.Errorf("%s: mode %v, %v, want %v", path, info.Mode(), err, want)
 			}
 		}
+		link := pair{p.theirs + ".link", p.ours + ".link"}
+		must(t, os.Symlink(p.theirs, link.theirs), os.Symlink(p.ours, link.ours))
+		must(t, addTheirs(link.openTheirs(t), docker("c", "")), addOurs(link.openOurs(t, registry.Options{}), docker("c", "")))
+		for path, want := range map[string]bool{link.theirs: false, link.ours: true} {
+			if info, err := os.Lstat(path); err != nil || (info.Mode()&fs.ModeSymlink != 0) != want {
+				t.Errorf("%s is a link: %v, %v, want %t", path, info.Mode(), err, want)
+			}
+		}
 	},
 	// What is lost needs processes: TestLostUpdates counts it. Here is why.
 	"published-lock": func(t *testing.T, p pair) {

@@ -11,7 +11,7 @@ import (
 // TestLostUpdates counts, in the same workload of several processes, how many
 // acknowledged additions are gone in the end.
 func TestLostUpdates(t *testing.T) {
-	const processes, clients, adds = 4, 8, 12
+	const processes, clients, adds = 4, 8, 8
 	count := func(t *testing.T, name string) (acknowledged, lost int) {
 		t.Helper()
 		acknowledged, lost, err := proptest.CountLost(name, subjects[name], processes, clients, adds)

@@ -51,7 +51,7 @@ func Run(t *testing.T, open New, opts ...Option) {
 }
 
 // betweenProcesses is the shape of a history of several processes.
-var betweenProcesses = shape{processes: 4, handles: 1, clients: 2, steps: 5}
+var betweenProcesses = shape{processes: 4, handles: 2, clients: 2, steps: 5}
 
 // inProcess is the shape of a history in one process.
 func (c config) inProcess() shape {

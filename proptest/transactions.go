@@ -32,7 +32,8 @@ func (w *world) cmdBegin(t *rapid.T) {
 // begin pairs a transaction with the snapshot it is on. A handle that refreshes
 // by itself may do so between the two, so it is tried until they agree.
 func (w *world) begin(t *rapid.T, h *handle) *transaction {
-	for {
+	const tries = 1000
+	for range tries {
 		view := h.Subject.(Versioned).Snapshot()
 		tx := h.Subject.(Transactional).Begin()
 		if tx.Revision() < view.Revision() {
@@ -44,6 +45,8 @@ func (w *world) begin(t *rapid.T, h *handle) *transaction {
 			return &transaction{tx, h, base, h.low, make(map[string]bool), false, make(map[string]*registry.Machine)}
 		}
 	}
+	t.Fatalf("%v: none of %d transactions began on the revision that the handle shows", h, tries)
+	return nil
 }
 
 // get is what the transaction must read.

@@ -170,9 +170,11 @@ func (r *Registry) Begin() proptest.Tx {
 	return &tx{r, r.shown.Load().snap, make(map[string]bool), false, make(map[string]*snapshot.Entry[registry.Machine])}
 }
 
-// Update implements [proptest.Transactional].
+// Update implements [proptest.Transactional]. With some faults a handle never
+// gets to see what it conflicts with, so it gives up at last.
 func (r *Registry) Update(fn func(proptest.Tx) error) (registry.Revision, error) {
-	for {
+	const tries = 1000
+	for range tries {
 		t := r.Begin()
 		if err := fn(t); err != nil {
 			return 0, err
@@ -182,6 +184,7 @@ func (r *Registry) Update(fn func(proptest.Tx) error) (registry.Revision, error)
 			return rev, err
 		}
 	}
+	return 0, fmt.Errorf("%d conflicts in a row", tries)
 }
 
 func (t *tx) Revision() registry.Revision { return t.base.Revision() }
