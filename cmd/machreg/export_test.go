@@ -43,6 +43,16 @@ func registryOf(t *testing.T, machines []registry.Machine) (file string) {
 	return file
 }
 
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestExportSSHConfigIsAccepted asks the real ssh about every machine.
 func TestExportSSHConfigIsAccepted(t *testing.T) {
 	ssh, err := exec.LookPath("ssh")
