@@ -243,6 +243,9 @@ func (s *fileStore[V]) Close() error {
 // takes no lock got in between.
 const commitAttempts = 20
 
+// restartPause grows with the attempts; in all they take a fifth of a second.
+const restartPause = time.Millisecond
+
 // Commit implements [Store]. The steps, and what a crash right after each
 // leaves:
 //
@@ -260,7 +263,7 @@ const commitAttempts = 20
 // sync covers this rename as well, and nobody is told of this one before it is
 // durable, so all that waiting under the lock would do is make others wait.
 func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (_ *snapshot.Snapshot[V], err error) {
-	for range commitAttempts {
+	for n := range commitAttempts {
 		snap, err := s.commitOnce(ctx, deadline, apply)
 		if err == nil {
 			return snap, s.makeDurable(snap)
@@ -269,6 +272,9 @@ func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply fun
 			return snap, err
 		}
 		s.counts.restarts.Add(1)
+		// A second writer, let in by a lock file that was deleted, is in its
+		// last steps; it holds what this one wants for a rename or two.
+		time.Sleep(time.Duration(n) * restartPause)
 	}
 	return nil, fmt.Errorf("registry file %q: %w under the lock, %d times in a row: something writes it without taking the lock", s.file.Path(), snapshot.ErrChanged, commitAttempts)
 }
@@ -298,14 +304,7 @@ func (s *fileStore[V]) commitOnce(ctx context.Context, deadline time.Time, apply
 		s.swept.Store(false) // something may have been left
 		return nil, err
 	}
-	if err = held.Verify(); err == nil {
-		err = pending.Fence(base)
-	}
-	if err != nil {
-		s.swept.Store(false) // as above
-		return nil, errors.Join(err, pending.Discard())
-	}
-	if err := s.publish(pending, next.Revision()); err != nil {
+	if err := s.publish(held, base, pending, next.Revision()); err != nil {
 		s.swept.Store(false) // as above
 		return nil, err
 	}
@@ -341,10 +340,17 @@ func (s *fileStore[V]) prepareNext(apply func(*snapshot.Snapshot[V]) *snapshot.S
 
 // publish renames the pending version into place between the page's bumps and
 // makes it the loaded one. No refresh of this handle can come between: it would
-// read the same revision into a second snapshot.
-func (s *fileStore[V]) publish(pending *snapshot.Pending[V], r Revision) error {
+// read the same revision into a second snapshot, and let go of base.
+func (s *fileStore[V]) publish(held *filelock.Held, base *snapshot.Version[V], pending *snapshot.Pending[V], r Revision) error {
 	s.mu <- struct{}{}
 	defer s.release()
+	err := held.Verify()
+	if err == nil {
+		err = pending.Fence(base)
+	}
+	if err != nil {
+		return errors.Join(err, pending.Discard())
+	}
 	if err := s.page.Begin(s.opts.Page == PageAuto); err != nil {
 		return errors.Join(fmt.Errorf("registry %q: %w: other processes could not be told of a new revision, so none was written", s.file.Path(), err), pending.Discard())
 	}
@@ -365,6 +371,7 @@ func (s *fileStore[V]) publish(pending *snapshot.Pending[V], r Revision) error {
 		l.mapping = nil
 	}
 	s.replace(l)
+	pending.Release()
 	return nil
 }
 

@@ -45,6 +45,9 @@ func replace(t *testing.T, f *snapshot.File[machine], prev *version, m machine) 
 		return nil, errors.Join(err, p.Discard())
 	}
 	v, err := p.Publish()
+	if err == nil {
+		p.Release()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,8 @@ type Pending[V any] struct {
 	// from it.
 	like vfs.Info
 	next *Version[V]
+	// locked is the version being replaced, from Fence on.
+	locked vfs.File
 	// discarded is set when the temporary file was there and was removed.
 	discarded bool
 }
@@ -69,6 +71,10 @@ func (f *File[V]) createTemp(perm fs.FileMode) (temp vfs.File, err error) {
 		if temp, err = f.fs.Create(filepath.Join(f.dir, name), perm); !errors.Is(err, fs.ErrExist) {
 			break
 		}
+	}
+	if err == nil && vfs.InodesRecycle {
+		// Nobody may replace it before Release; nobody else can have it yet.
+		temp.TryLock()
 	}
 	return temp, err
 }
@@ -160,9 +166,21 @@ func (p *Pending[V]) orderAfter(before int64, have vfs.Info) (vfs.Info, error) {
 }
 
 // Fence reports ErrChanged if the file is no longer version prev, or has got
-// another mode or owner since Prepare took them over. Between it and Publish lies the only moment at which a writer that takes no lock can be
-// overwritten unseen.
+// another mode or owner since Prepare took them over. Between it and Publish
+// lies the only moment at which a writer that takes no lock can be overwritten
+// unseen.
+//
+// Two writers can both be here if somebody has deleted the lock file under
+// them. So the version that is to be replaced is locked first, by its own
+// descriptor, until Release: of two writers that go by the same version, one
+// finds it locked, or replaced.
 func (p *Pending[V]) Fence(prev *Version[V]) error {
+	if prev.pin != nil {
+		if ok, err := prev.pin.TryLock(); err != nil || !ok {
+			return ErrChanged // or closed, because this handle has read another
+		}
+		p.locked = prev.pin
+	}
 	info, err := p.file.fs.Stat(p.file.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -207,8 +225,24 @@ func (p *Pending[V]) Publish() (*Version[V], error) {
 	return p.next, nil
 }
 
+// Release lets other writers replace the published version. It follows a
+// successful Publish, once all is said that readers must know.
+func (p *Pending[V]) Release() {
+	p.unlock()
+	if p.next.pin != nil {
+		p.next.pin.Unlock()
+	}
+}
+
+func (p *Pending[V]) unlock() {
+	if p.locked != nil {
+		p.locked.Unlock() // or it is closed, which unlocks too
+	}
+}
+
 // Discard removes the temporary file.
 func (p *Pending[V]) Discard() error {
+	p.unlock()
 	p.temp.Close()
 	err := p.file.fs.Remove(p.temp.Name())
 	p.discarded = err == nil

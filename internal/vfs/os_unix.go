@@ -84,6 +84,40 @@ func (f osFile) SetModTime(ns int64) error {
 	return nil
 }
 
+func (f osFile) TryLock() (bool, error) {
+	err := f.flock(unix.LOCK_EX | unix.LOCK_NB)
+	switch {
+	case err == nil:
+		return true, nil
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return false, nil
+	case errors.Is(err, os.ErrClosed), errors.Is(err, unix.EIO):
+		return false, err
+	}
+	return true, nil // no such locks here
+}
+
+func (f osFile) Unlock() error { return f.flock(unix.LOCK_UN) }
+
+// flock goes through the runtime's reference to the descriptor, so that a
+// Close at the same moment cannot hand its number to another file.
+func (f osFile) flock(how int) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	cerr := raw.Control(func(fd uintptr) {
+		err = retry(func() error { return flock(int(fd), how) })
+	})
+	if cerr != nil {
+		return cerr
+	}
+	if err != nil {
+		return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
+	}
+	return nil
+}
+
 func infoOf(st *unix.Stat_t) Info {
 	return Info{
 		Device:  uint64(st.Dev),

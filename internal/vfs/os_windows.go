@@ -143,6 +143,11 @@ func (f osFile) Stat() (Info, error) {
 // Chown does nothing: a file created in a directory inherits its owner.
 func (f osFile) Chown(int, int) error { return nil }
 
+// TryLock does nothing: a lock of this platform would keep readers out.
+func (f osFile) TryLock() (bool, error) { return true, nil }
+
+func (f osFile) Unlock() error { return nil }
+
 func (f osFile) SetModTime(ns int64) error {
 	t := windows.NsecToFiletime(ns)
 	if err := windows.SetFileTime(windows.Handle(f.Fd()), nil, nil, &t); err != nil {

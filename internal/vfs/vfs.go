@@ -50,6 +50,12 @@ type File interface {
 	SetModTime(ns int64) error
 	// Sync makes the file's content and metadata durable, not its name.
 	Sync() error
+	// TryLock takes the file's exclusive advisory lock for this descriptor and
+	// reports whether it has it; it does not wait. Where the platform or the
+	// file system has no such locks it does nothing and reports true.
+	TryLock() (bool, error)
+	// Unlock gives it back. So does Close.
+	Unlock() error
 	Close() error
 	// Name is the name the file was opened or created under.
 	Name() string

@@ -73,6 +73,12 @@ func (f *file) Sync() error {
 	return f.fs.do(f.op(Sync), f.base.Sync)
 }
 
+// TryLock and Unlock pass: a lock that cannot be had is nothing that a fault
+// could make worse.
+func (f *file) TryLock() (bool, error) { return f.base.TryLock() }
+
+func (f *file) Unlock() error { return f.base.Unlock() }
+
 func (f *file) Close() error {
 	return f.fs.do(f.op(Close), f.base.Close)
 }
