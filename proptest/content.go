@@ -108,8 +108,8 @@ func (c *content) forget() {
 	}
 }
 
-// plain is the JSON that the baseline writes for c; it reports whether the
-// baseline can read c at all.
+// readableByBaseline reports whether no entry is of a shape that the baseline
+// gives up at.
 func (c content) readableByBaseline() bool {
 	for _, e := range c.entries {
 		if e.bad != "" && json.Unmarshal([]byte(e.bad), new(registry.Machine)) != nil {

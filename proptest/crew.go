@@ -2,11 +2,10 @@ package proptest
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-
-	"fmt"
 
 	"github.com/machreg/machreg/registry"
 )

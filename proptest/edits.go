@@ -3,7 +3,6 @@ package proptest
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -258,7 +257,7 @@ func (w *world) cmdRepair(t *rapid.T) {
 		t.Skip("the file is good")
 	}
 	if data, err := os.ReadFile(w.path); err != nil || bytes.Equal(data, w.mended) {
-		t.Fatalf("a corrupt file was written by somebody: %v", errors.Join(err))
+		t.Fatalf("a corrupt file was written by somebody (%v)", err)
 	}
 	w.place(t, w.mended)
 	w.broken = false

@@ -3,13 +3,12 @@ package proptest
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io/fs"
 	"os"
 	"slices"
-
-	"errors"
 
 	"pgregory.net/rapid"
 

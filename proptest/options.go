@@ -2,14 +2,13 @@ package proptest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
-
-	"math/rand/v2"
 )
 
 // Option says what the subject is, or how much to run.
@@ -68,10 +67,10 @@ func known(name string) bool {
 func Sequential() Option { return func(c *config) { c.alone = true } }
 
 // Histories is how many concurrent histories each test runs, if the environment
-// does not say; by default 150.
+// does not say; by default 100.
 func Histories(n int) Option { return func(c *config) { c.histories = n } }
 
-const defaultHistories = 150
+const defaultHistories = 100
 
 func newConfig(opts []Option) config {
 	c := config{tolerated: make(map[string]bool), histories: defaultHistories}
