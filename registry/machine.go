@@ -16,8 +16,8 @@ type Machine struct {
 	// Type says how it is reached: "local", "ssh", or any other word that its
 	// users agree on. Required.
 	Type string `json:"type"`
-	// Host is the ssh destination, host or user@host. Required for type ssh;
-	// neither the host nor the user begins with "-".
+	// Host is the ssh destination, host, user@host or ssh://user@host:port.
+	// Required for type ssh; neither the host nor the user begins with "-".
 	Host string `json:"host"`
 	// KeyPath is the ssh identity file.
 	KeyPath string `json:"key_path"`
@@ -64,13 +64,14 @@ func (m *Machine) validate() error {
 
 // checkHost refuses what ssh would take for an option.
 func checkHost(host string) error {
-	// ssh splits at the last "@", other programs at the first.
-	for part := range strings.SplitSeq(host, "@") {
+	// ssh also takes a URI. It splits at the last "@", other programs at the
+	// first.
+	for part := range strings.SplitSeq(strings.TrimPrefix(host, "ssh://"), "@") {
 		switch {
 		case strings.HasPrefix(part, "-"):
 			return fmt.Errorf("host %q: neither host nor user may begin with %q", host, "-")
 		case part == "" && host != "":
-			return fmt.Errorf("host %q: want host or user@host", host)
+			return fmt.Errorf("host %q: want host, user@host or ssh://user@host:port", host)
 		}
 	}
 	return nil
