@@ -245,7 +245,9 @@ func (l life) live(k int, opts crashfs.Options, judge func(m *machine)) error {
 		m.power = errorfs.Wrap(m.disk)
 		m.disk.MkdirAll(filepath.Dir(registryPath))
 		if !l.missing {
-			m.start().add("a")
+			first := m.start()
+			first.add("a")
+			first.close()
 		}
 		if l.prepare != nil {
 			l.prepare(m)
@@ -324,7 +326,8 @@ func TestEveryCrash(t *testing.T) {
 		}
 		points += n + 1
 	}
-	each := max(budget(t, budgetCrashes, 4000)/(points*len(orders)), 1)
+	perPoint := points * len(orders)
+	each := (budget(t, budgetCrashes, 4000) + perPoint - 1) / perPoint
 	states := 0
 	for _, l := range lives {
 		for order := range orders {

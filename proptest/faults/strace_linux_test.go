@@ -106,6 +106,9 @@ func (x tampering) run(strace, dir, prefix string) (lines []string, fired bool, 
 		// The scheduler's own write: the process is gone, as if it was killed.
 		return lines, true, nil
 	}
+	if strings.Contains(c.err.String(), "error while loading shared libraries") {
+		return lines, false, nil // it was not the worker's call yet
+	}
 	if err != nil {
 		err = fmt.Errorf("worker: %w: %s", err, c.err)
 	}

@@ -334,6 +334,7 @@ func inDirectory(fn func(dir string)) error {
 	if err != nil {
 		return err
 	}
+	defer os.RemoveAll(dir) // if fn ends the test
 	fn(dir)
 	return os.RemoveAll(dir)
 }
