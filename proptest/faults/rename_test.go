@@ -2,6 +2,7 @@ package faults_test
 
 import (
 	"errors"
+	"path/filepath"
 	"syscall"
 	"testing"
 
@@ -56,6 +57,11 @@ func TestRenameThatReportsFailure(t *testing.T) {
 					t.Errorf("the file holds %v", f.names)
 				}
 				w.now = f.names
+				w.faulty.Clear()
+				h.add("c")
+				if left, err := w.disk.ReadNames(filepath.Dir(registryPath)); err != nil || len(left) != 1 {
+					t.Errorf("after the handle's next write there are %q, %v", left, err)
+				}
 				w.settle()
 				for _, p := range w.problems {
 					t.Error(p)
