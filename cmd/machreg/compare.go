@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -16,9 +17,12 @@ import (
 
 // comparison is the flags of compare.
 type comparison struct {
-	work   compare.Workload
-	output string
-	dir    string
+	work      compare.Workload
+	output    string
+	html      string
+	dir       string
+	check     bool
+	sequences int
 }
 
 func (a *app) compareCommand() *cobra.Command {
@@ -43,14 +47,22 @@ holds at the end of a round is held against these notes. So what is reported as
 lost was acknowledged, and is gone. Staleness is for how long the value that was
 read had been superseded by an acknowledged write of another process.
 
-Ctrl-C ends the run early and reports what there is.`,
+Ctrl-C ends the run early and reports what there is.
+
+With --check nothing is measured. Generated commands are run on the baseline and
+on this registry, and every difference in results or in the file is printed. It
+ends with code 1 if there is one that is not documented.`,
 		Example: `  machreg compare --preset contended --duration 1s --rounds 2
   machreg compare --preset crashy --duration 300ms --rounds 1 -o json
-  machreg compare --contestants machreg,machreg-nosync --duration 200ms --rounds 2`,
+  machreg compare --contestants machreg,machreg-nosync --duration 200ms --rounds 2 --html compare.html
+  machreg compare --check --sequences 50`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, args []string) error {
 			if !c.Flags().Changed("seed") {
 				x.work.Seed = rand.Uint64() >> 11 // what JSON numbers hold exactly
+			}
+			if x.check {
+				return a.compareSemantics(c, &x)
 			}
 			if err := x.fill(c, preset); err != nil {
 				return usageError{err}
@@ -66,7 +78,7 @@ Ctrl-C ends the run early and reports what there is.`,
 	}
 	flags.StringVar(&preset, "preset", preset, "the workload: `NAME`, one of "+strings.Join(presets, ", "))
 	flags.StringSliceVar(&w.Contestants, "contestants", nil, "who takes part: `NAME,...`")
-	flags.IntVar(&w.Processes, "processes", 0, "`NUMBER` of processes (default: the preset's, as below)")
+	flags.IntVar(&w.Processes, "processes", 0, "`NUMBER` of processes (default: the preset's)")
 	flags.IntVar(&w.Goroutines, "goroutines", 0, "`NUMBER` of goroutines in each")
 	flags.IntVar(&w.Machines, "machines", 0, "`NUMBER` of machines in the registry at first")
 	flags.Float64Var(&w.ReadRatio, "read-ratio", 0, "how many of all operations are reads: `RATIO` from 0 to 1")
@@ -77,6 +89,10 @@ Ctrl-C ends the run early and reports what there is.`,
 	flags.Uint64Var(&w.Seed, "seed", 0, "`NUMBER` that all chance follows from (default: another each time)")
 	flags.StringVar(&x.dir, "dir", "", "make the registries in `DIR`, and so on its file system (default: the one for temporary files)")
 	flags.VarP(choice(&x.output, "table", "json"), "output", "o", "print as table or json")
+	flags.StringVar(&x.html, "html", "", "write the report with plots to `FILE`, a page that needs nothing else")
+	flags.BoolVar(&x.check, "check", false, "compare what commands do instead of how fast")
+	flags.IntVar(&x.sequences, "sequences", 500, "`NUMBER` of command sequences for --check")
+	c.MarkFlagsMutuallyExclusive("check", "html")
 	c.AddCommand(a.compareWorkerCommand())
 	return c
 }
@@ -130,13 +146,29 @@ func (a *app) compareWork(c *cobra.Command, x *comparison) error {
 		return err
 	}
 	x.work.LockTimeout = compare.Span(a.timeout())
+	// Before the work, so that it is not done in vain.
+	var page *os.File
+	if x.html != "" {
+		if page, err = os.Create(x.html); err != nil {
+			return fmt.Errorf("compare: %w", err)
+		}
+		defer page.Close()
+	}
 	bar := a.newBar()
 	report, err := compare.Run(c.Context(), x.work, compare.Options{Worker: worker, Dir: x.dir, Progress: bar.show})
 	bar.clear()
 	if err != nil {
+		if page != nil {
+			err = errors.Join(err, page.Close(), os.Remove(x.html))
+		}
 		return err
 	}
 	report.Program, report.Command = version(), x.command(a)
+	if page != nil {
+		if err := errors.Join(report.WritePage(page), page.Close()); err != nil {
+			return fmt.Errorf("compare: %w", err)
+		}
+	}
 	if x.output == "json" {
 		text, err := json.MarshalIndent(report, "", "  ")
 		if err != nil {

@@ -63,8 +63,10 @@ func barLine(p compare.Progress, since time.Duration, width int) string {
 	share := done / float64(p.Total)
 	full := min(int(share*cells), cells)
 	left := time.Duration((float64(p.Total) - done) * float64(p.Window)).Round(time.Second)
-	line := fmt.Sprintf("[%s%s] %3.0f %%  %s  round %d of %d, %v left",
-		strings.Repeat("#", full), strings.Repeat("-", cells-full), 100*share, p.Contestant, p.Round, p.Rounds, left)
+	line := fmt.Sprintf("[%s%s] %3.0f %%  %s", strings.Repeat("#", full), strings.Repeat("-", cells-full), 100*share, p.Contestant)
+	if p.Rounds > 0 {
+		line += fmt.Sprintf("  round %d of %d, %v left", p.Round, p.Rounds, left)
+	}
 	return terminal.Truncate(line, width-1)
 }
 

@@ -52,7 +52,7 @@ func staleReads(r *Result) string {
 	if r.Staleness.Count == 0 {
 		return nothing
 	}
-	return fmt.Sprintf("%.1f %%", 100*(1-float64(r.Staleness.Fresh)/float64(r.Staleness.Count)))
+	return digits(100*(1-float64(r.Staleness.Fresh)/float64(r.Staleness.Count))) + " %"
 }
 
 func updates(r *Result) string {
@@ -80,6 +80,8 @@ func span(of Latency, ns int64) string {
 func short(ns int64) string {
 	d := time.Duration(ns)
 	switch {
+	case d == 0:
+		return "0"
 	case d < time.Microsecond:
 		return fmt.Sprintf("%d ns", ns)
 	case d < time.Millisecond:
@@ -128,7 +130,8 @@ func (r *Report) Notes() []string {
 		fmt.Sprintf("%s: %d processes with %d goroutines each, %s machines, %s of all operations are reads",
 			w.Preset, w.Processes, w.Goroutines, number(float64(w.Machines)), share(w.ReadRatio)),
 		fmt.Sprintf("%v for each in %d rounds, on %s; seed %d", w.Duration, w.Rounds, r.Host, w.Seed),
-		fmt.Sprintf("one read in %d is timed by itself, which adds about %d ns", r.TimedEvery, r.ClockNS),
+		timed(r),
+		"the baseline does not count its waits for the lock; each of its writes is a file update by design",
 	}
 	if w.Latest {
 		notes = append(notes, "machreg reads with Latest; the baseline has no such read")
@@ -138,6 +141,14 @@ func (r *Report) Notes() []string {
 			w.Kill, tallyEvery))
 	}
 	return notes
+}
+
+func timed(r *Report) string {
+	which := "every read is timed by itself"
+	if r.TimedEvery > 1 {
+		which = fmt.Sprintf("one read in %d is timed by itself", r.TimedEvery)
+	}
+	return fmt.Sprintf("%s, which adds about %d ns", which, r.ClockNS)
 }
 
 func share(ratio float64) string { return strconv.FormatFloat(100*ratio, 'f', -1, 64) + " %" }
