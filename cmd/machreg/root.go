@@ -121,7 +121,6 @@ func each(c *cobra.Command, fn func(*cobra.Command)) {
 // prepare makes a command remember that it is the one, and tells errors of the
 // command line from those of the work.
 func (a *app) prepare(c *cobra.Command) {
-	c.DisableFlagsInUseLine = false
 	if args := c.Args; args != nil {
 		c.Args = func(c *cobra.Command, list []string) error {
 			a.command = c
