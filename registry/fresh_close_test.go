@@ -28,9 +28,9 @@ func TestRefreshAfterStoreClosed(t *testing.T) {
 // Every kind of read is under way when the registry is closed.
 func TestCloseUnderReads(t *testing.T) {
 	path := newPath(t)
-	writer := open(t, path, nil)
+	writer := open(t, path, &registry.Options{Sync: registry.SyncNone})
 	add(t, writer, "a")
-	for range long(50) {
+	for range long(15) {
 		r, err := registry.OpenMachines(path, nil)
 		if err != nil {
 			t.Fatal(err)

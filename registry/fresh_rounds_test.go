@@ -128,7 +128,7 @@ func TestLatestRounds(t *testing.T) {
 			seed := rand.Uint64()
 			rng := rand.New(rand.NewPCG(seed, 0))
 			stale := 0
-			for n := 1; n <= rounds(1500); n++ {
+			for n := 1; n <= rounds(800); n++ {
 				writer := rng.IntN(len(procs))
 				if got := procs[writer].asks(fmt.Sprintf("write round %d", n), "wrote"); got != "<nil>" {
 					t.Fatalf("write %d: %s", n, got)
@@ -148,7 +148,7 @@ func TestLatestRounds(t *testing.T) {
 					t.Fatal("and so on")
 				}
 			}
-			t.Logf("%d rounds, %d stale reads", rounds(1500), stale)
+			t.Logf("%d rounds, %d stale reads", rounds(800), stale)
 			for _, p := range procs {
 				if got := p.asks("mode", "mode"); got != mode {
 					t.Errorf("a process ended in mode %q, want %q", got, mode)
