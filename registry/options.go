@@ -11,7 +11,8 @@ import (
 // Options adjusts a registry. The zero value, like nil, is the default.
 type Options struct {
 	// LockTimeout bounds how long a write waits for the lock: 0 is 30 s, a
-	// negative duration such as filelock.NoWait does not wait.
+	// negative duration such as filelock.NoWait does not wait, except, for up
+	// to a second, for a commit of this handle that is under way.
 	LockTimeout time.Duration
 	// LockDir is where the lock and the revision page are; empty is
 	// ".gastown/locks" beside the file. All processes that share a file must

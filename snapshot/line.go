@@ -76,10 +76,16 @@ func lineEnd(text []byte) int {
 
 // isKnown reports whether V has a member of that name. V itself is asked: a
 // null suits every type, so whatever is left over is unknown.
-func (c *Codec[V]) isKnown(name string) bool {
+func (c *Codec[V]) isKnown(name string) (known bool) {
 	if !c.carries {
 		return true
 	}
+	// A null that makes V's own code panic has reached V.
+	defer func() {
+		if recover() != nil {
+			known = true
+		}
+	}()
 	var w carrier[V]
 	err := json.Unmarshal([]byte("{"+quoted(name)+":null}"), &w)
 	return err != nil || len(w.Rest) == 0
