@@ -198,7 +198,7 @@ func (r *foreign[V]) foreignLine(line []byte, name string, value []byte) []byte 
 		first = false
 		known, ok := r.known[string(m.name)]
 		if !ok {
-			known = r.codec.isKnown(unquoted(m.name))
+			known = r.codec.isKnownTo(unquoted(m.name))
 			r.known[string(m.name)] = known
 		}
 		if known {

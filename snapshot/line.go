@@ -76,19 +76,26 @@ func lineEnd(text []byte) int {
 
 // isKnown reports whether V has a member of that name. V itself is asked: a
 // null suits every type, so whatever is left over is unknown.
-func (c *Codec[V]) isKnown(name string) (known bool) {
+//
+// It may panic where V's own code does; a writer is told of that. A reader of
+// what others wrote uses isKnownTo.
+func (c *Codec[V]) isKnown(name string) bool {
 	if !c.carries {
 		return true
 	}
-	// A null that makes V's own code panic has reached V.
+	var w carrier[V]
+	err := json.Unmarshal([]byte("{"+quoted(name)+":null}"), &w)
+	return err != nil || len(w.Rest) == 0
+}
+
+// isKnownTo is isKnown for readers: a null that makes V panic has reached V.
+func (c *Codec[V]) isKnownTo(name string) (known bool) {
 	defer func() {
 		if recover() != nil {
 			known = true
 		}
 	}()
-	var w carrier[V]
-	err := json.Unmarshal([]byte("{"+quoted(name)+":null}"), &w)
-	return err != nil || len(w.Rest) == 0
+	return c.isKnown(name)
 }
 
 // takeOver returns e with the members of old that V does not know.
