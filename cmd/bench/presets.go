@@ -36,10 +36,10 @@ func presets() map[string]preset {
 			with([]string{"mixed"}, measure.Config{Sizes: []int{1000}, Reads: []int{99}, Goroutines: []int{8}, Processes: []int{1, 4}, Rounds: 3, Slice: 200 * ms}),
 		}},
 		"targets": {about: "what machreg set out to reach, and whether it does", targets: true, configs: []presetConfig{
-			with([]string{"get"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor, peer.Baseline}, Sizes: []int{1000}, Rounds: 41, Slice: 50 * ms}),
+			with([]string{"get"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor, peer.Baseline}, Sizes: []int{1000}, Rounds: 401, Slice: 3 * ms}),
 			with([]string{"latency"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{1000}, Rounds: 15, Slice: 400 * ms}),
-			with([]string{"add"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{10, 1000}, Rounds: 61}),
-			with([]string{"add"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{100_000}, Rounds: 21}),
+			with([]string{"add"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{10, 1000}, Rounds: 151}),
+			with([]string{"add"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{100_000}, Rounds: 41}),
 			with([]string{"group"}, measure.Config{Stores: []string{peer.Machreg, peer.Baseline, peer.BaselineLocked}, Sizes: []int{1000}, Goroutines: []int{64}, Rounds: 7, Slice: 500 * ms}),
 			with([]string{"shared"}, measure.Config{Stores: []string{peer.Machreg, peer.SQLite, peer.Baseline, peer.BaselineLocked}, Sizes: []int{1000}, Rounds: 7, Slice: time.Second}),
 			with([]string{"reload", "open"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{100_000}, Rounds: 9}),

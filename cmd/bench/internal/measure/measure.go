@@ -46,8 +46,9 @@ func New(c Config, r *report.Report) (*Bench, error) {
 			return nil, err
 		}
 	}
-	r.Rounds = c.Rounds
-	r.Stores = make(map[string]string)
+	if r.Stores == nil {
+		r.Stores = make(map[string]string)
+	}
 	for _, k := range peer.Kinds() {
 		if b.wants(k.Name) {
 			r.Stores[k.Name] = k.Note

@@ -31,6 +31,7 @@ type Row struct {
 	// Unit is of Cost: "ns", an operation, or "B", a machine. Lower is better.
 	Unit string  `json:"unit"`
 	Cost float64 `json:"cost"`
+	Laps int     `json:"laps"`
 	// Low and High are the quartiles of the laps.
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
@@ -59,7 +60,6 @@ type Report struct {
 	Command string            `json:"command"`
 	Started time.Time         `json:"started"`
 	Seconds float64           `json:"seconds"`
-	Rounds  int               `json:"rounds"`
 	Machine Machine           `json:"machine"`
 	Stores  map[string]string `json:"stores"` // notes by name
 	Modules map[string]string `json:"modules"`
@@ -94,7 +94,7 @@ func (r *Report) Add(shape Shape, unit string, stores []string, series map[strin
 		}
 		row := Row{
 			Shape: shape, Store: store, Unit: unit,
-			Cost: s.Median(), Low: lap.Quantile(s, 0.25), High: lap.Quantile(s, 0.75),
+			Laps: len(s), Cost: s.Median(), Low: lap.Quantile(s, 0.25), High: lap.Quantile(s, 0.75),
 			Over: make(map[string]float64),
 		}
 		for other, base := range series {

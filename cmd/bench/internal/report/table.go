@@ -11,8 +11,8 @@ import (
 
 // WriteTable prints rows grouped by shape.
 func (r *Report) WriteTable(w io.Writer) error {
-	fmt.Fprintf(w, "%s\n%s/%s, %d CPUs, %s, %s; medians of %d rounds, all stores of a group in turns\n",
-		r.Command, r.Machine.OS, r.Machine.Arch, r.Machine.CPUs, r.Machine.FileSystem, r.Machine.GoVersion, r.Rounds)
+	fmt.Fprintf(w, "%s\n%s/%s, %d CPUs, %s, %s; medians, all stores of a group in turns\n",
+		r.Command, r.Machine.OS, r.Machine.Arch, r.Machine.CPUs, r.Machine.FileSystem, r.Machine.GoVersion)
 	fmt.Fprint(w, "/floor: cost in floors, lower is better; ×base: times the baseline's speed, higher is better\n\n")
 	for i := 0; i < len(r.Rows); {
 		end := i
@@ -30,7 +30,7 @@ func (r *Report) WriteTable(w io.Writer) error {
 // writeGroup prints what was measured in one shape, and below it the details.
 func writeGroup(w io.Writer, rows []Row) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(tw, "%s\n", rows[0].Shape)
+	fmt.Fprintf(w, "%s: %d laps\n", rows[0].Shape, rows[0].Laps)
 	fmt.Fprintf(tw, "  %-24s\tcost\tquartiles\trate\t/floor\t×base\n", "")
 	for _, row := range rows {
 		fmt.Fprintf(tw, "  %s\t%s\t%s…%s\t%s\t%s\t%s\n", row.Store,
