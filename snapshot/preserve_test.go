@@ -126,12 +126,10 @@ type (
 	nested struct{ X, Y int }
 	keeper struct {
 		A int `json:"a"`
-		//lint:ignore SA5008 the option is known to the JSON package in use
 		More jsontext.Value `json:",embed"`
 	}
 	keeperMap struct {
 		A int `json:"a"`
-		//lint:ignore SA5008 the same
 		More map[string]jsontext.Value `json:",embed"`
 	}
 	folded struct {

@@ -51,9 +51,7 @@ type Codec[V any] struct {
 
 // carrier decodes V and, in Rest, the members that V does not know.
 type carrier[V any] struct {
-	//lint:ignore SA5008 the option is known to the JSON package in use
 	Value V `json:",embed"`
-	//lint:ignore SA5008 the same
 	Rest jsontext.Value `json:",embed"`
 }
 
