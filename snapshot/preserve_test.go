@@ -125,11 +125,11 @@ type (
 	}
 	nested struct{ X, Y int }
 	keeper struct {
-		A int `json:"a"`
+		A    int            `json:"a"`
 		More jsontext.Value `json:",embed"`
 	}
 	keeperMap struct {
-		A int `json:"a"`
+		A    int                       `json:"a"`
 		More map[string]jsontext.Value `json:",embed"`
 	}
 	folded struct {

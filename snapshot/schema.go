@@ -51,8 +51,8 @@ type Codec[V any] struct {
 
 // carrier decodes V and, in Rest, the members that V does not know.
 type carrier[V any] struct {
-	Value V `json:",embed"`
-	Rest jsontext.Value `json:",embed"`
+	Value V              `json:",embed"`
+	Rest  jsontext.Value `json:",embed"`
 }
 
 // reserved are the members of a file that belong to the format.
