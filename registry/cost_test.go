@@ -2,8 +2,6 @@ package registry_test
 
 import (
 	"fmt"
-	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/machreg/machreg/internal/vfs"
@@ -45,30 +43,6 @@ func TestReadsAllocateNothing(t *testing.T) {
 	}
 	if ops := disk.Trace(); len(ops) != 0 {
 		t.Errorf("reads reached the disk: %v", ops)
-	}
-}
-
-// Who imports the library does not compile the command line, the charts or the
-// test tools.
-func TestDependencies(t *testing.T) {
-	goTool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skipf("NOT TESTED: which packages an importer compiles, for want of the go command: %v", err)
-	}
-	out, err := exec.Command(goTool, "list", "-deps", ".").Output()
-	if err != nil {
-		t.Fatalf("go list: %v", err)
-	}
-	deps := strings.Fields(string(out))
-	if len(deps) < 10 {
-		t.Fatalf("go list says %q", deps)
-	}
-	for _, dep := range deps {
-		for _, unwanted := range []string{"cobra", "pflag", "rapid", "porcupine", "gonum", "testing", "testscript", "net/http", "proptest", "errorfs", "crashfs"} {
-			if strings.Contains(dep, unwanted) {
-				t.Errorf("registry depends on %s", dep)
-			}
-		}
 	}
 }
 

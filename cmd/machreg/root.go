@@ -66,7 +66,7 @@ machreg/machines.json in your configuration directory. It need not exist.`,
 	flags := root.PersistentFlags()
 	flags.SortFlags = false
 	flags.StringVarP(&a.file, "file", "f", "", "registry `FILE` (default $MACHREG_FILE)")
-	flags.Var(choice((*string)(&a.color), "auto", "always", "never"), "color", "colour the output: auto, always or never")
+	flags.Var(choice((*string)(&a.color), "auto", "always", "never"), "color", "colour the output: `WHEN` is auto, always or never")
 	flags.DurationVar(&a.lockTimeout, "lock-timeout", 30*time.Second, "how long a write waits for the lock: `DURATION`, 0 is not at all")
 	root.SetOut(a.out)
 	root.SetErr(a.err)
@@ -194,7 +194,7 @@ type choiceValue struct {
 }
 
 func (v *choiceValue) String() string { return *v.value }
-func (v *choiceValue) Type() string   { return "WHEN" }
+func (v *choiceValue) Type() string   { return "FORMAT" }
 
 func (v *choiceValue) Set(s string) error {
 	for _, c := range v.choices {
