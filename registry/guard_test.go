@@ -304,7 +304,7 @@ func TestGuardSystemCalls(t *testing.T) {
 		// What is closed is the version before, not the new one.
 		"openat": 5, "close": 5,
 		// The runtime asks whether each of them can be polled.
-		"epoll_ctl": 5, "fcntl": 8,
+		"epoll_ctl": 5,
 		// The lock directory and the lock's identity, twice; the page, three
 		// times; the file, to skip the refresh, for its mode, and as the fence.
 		"newfstatat": 9,

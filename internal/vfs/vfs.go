@@ -37,8 +37,8 @@ type FS interface {
 	SyncDir(dir string) error
 }
 
-// File is one open file. Its methods are not safe for concurrent use except
-// ReadAt, Stat and Close.
+// File is one open file. Of its methods ReadAt, TryLock, Unlock and Close are
+// safe for concurrent use, the others are not.
 type File interface {
 	io.ReaderAt
 	io.Writer
