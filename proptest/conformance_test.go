@@ -38,3 +38,9 @@ func FuzzConformance(f *testing.F) {
 	open := proptest.Machines(&registry.Options{Sync: registry.SyncNone, Refresh: registry.RefreshNever})
 	f.Fuzz(rapid.MakeFuzz(proptest.SequentialProperty(open, proptest.File(proptest.FileName))))
 }
+
+// TestMemory puts the example's registry, which is somebody else's, through the
+// suite.
+func TestMemory(t *testing.T) {
+	proptest.Run(t, newMemory, proptest.Tolerate(proptest.ListOrder))
+}

@@ -61,8 +61,11 @@ func newMemory(string) (proptest.Subject, error) {
 	return &memory{machines: map[string]registry.Machine{local.Name: local}}, nil
 }
 
-// TestMemory is all that it takes to put it through the suite. Its List is in
-// no order, as the baseline's.
-func TestMemory(t *testing.T) {
-	proptest.Run(t, newMemory, proptest.Tolerate(proptest.ListOrder))
+// A test calls Run with a function that makes a subject, and with what the
+// subject is not meant to do: List is in no order here.
+func ExampleRun() {
+	testMemory := func(t *testing.T) {
+		proptest.Run(t, newMemory, proptest.Tolerate(proptest.ListOrder))
+	}
+	_ = testMemory // in your code a func TestMemory(t *testing.T)
 }

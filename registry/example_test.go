@@ -114,6 +114,71 @@ func ExampleIfAbsent() {
 	// two comes too late; the leader is one
 }
 
+// A write that must not overwrite what its author has not seen says what that
+// was.
+func ExampleIfRevision() {
+	path, remove := exampleFile()
+	defer remove()
+	reg, err := registry.OpenMachines(path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer reg.Close()
+
+	ctx := context.Background()
+	seen, err := reg.Add(ctx, registry.Machine{Name: "build-01", Type: registry.TypeSSH, Host: "old"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Somebody else is faster.
+	if _, err := reg.Add(ctx, registry.Machine{Name: "build-01", Type: registry.TypeSSH, Host: "theirs"}); err != nil {
+		log.Fatal(err)
+	}
+	_, err = reg.Add(ctx, registry.Machine{Name: "build-01", Type: registry.TypeSSH, Host: "ours"}, registry.IfRevision(seen))
+	var conflict *registry.ConflictError[registry.Machine]
+	if errors.As(err, &conflict) {
+		fmt.Printf("seen %d, now %d with host %s\n", conflict.Expected, conflict.Current, conflict.Value.Host)
+	}
+	// Output: seen 1, now 2 with host theirs
+}
+
+// A transaction that is committed by hand may find that what it read has
+// changed; Update would run it again.
+func ExampleRegistry_Begin() {
+	path, remove := exampleFile()
+	defer remove()
+	reg, err := registry.OpenMachines(path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer reg.Close()
+	ctx := context.Background()
+	if _, err := reg.Add(ctx, registry.Machine{Name: "build-01", Type: registry.TypeSSH, Host: "old"}); err != nil {
+		log.Fatal(err)
+	}
+
+	tx := reg.Begin() // takes no lock, and may stay open for long
+	m, err := tx.Get("build-01")
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Meanwhile, here or in another process:
+	if _, err := reg.Add(ctx, registry.Machine{Name: "build-01", Type: registry.TypeSSH, Host: "theirs"}); err != nil {
+		log.Fatal(err)
+	}
+	m.Host = m.Host + "-renamed"
+	if err := tx.Put(m.Name, m); err != nil {
+		log.Fatal(err)
+	}
+	_, err = tx.Commit(ctx)
+	fmt.Println(errors.Is(err, registry.ErrConflict))
+	m, _ = reg.Get("build-01")
+	fmt.Println(m.Host)
+	// Output:
+	// true
+	// theirs
+}
+
 // Flag is a value of one's own.
 type Flag struct {
 	On      bool     `json:"on"`
