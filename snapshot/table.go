@@ -7,8 +7,8 @@ import (
 )
 
 // table is the hash index of a snapshot: names to entries. It is immutable
-// once its snapshot is published, and cheap to change a little: a tableEdit
-// copies the directory and the buckets it touches, and shares the rest.
+// once its snapshot is published, and cheap to change a little: with copies the
+// directory and the buckets it touches, and shares the rest.
 //
 // Linear probing stays inside one bucket. A bucket that fills up makes the
 // whole table be laid out again with twice as many buckets; at half load on

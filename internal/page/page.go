@@ -25,9 +25,10 @@
 //     the magic word is wrong retires the page (odd, for ever), which tells
 //     everybody else who has it.
 //   - It is deleted or replaced: readers go on with the old mapping. Whoever
-//     notices retires that too. A writer compares before every rename, and readers when they
-//     refresh and on a slow timer ([Page.Check]): the timer is what bounds
-//     staleness if the only writer is one that never mapped the old page.
+//     notices retires that too. A writer compares before every rename, and
+//     readers when they refresh and on a slow timer ([Page.Check]): the timer is
+//     what bounds staleness if the only writer is one that never mapped the old
+//     page.
 //   - It is made anew, or an old copy is put back: every sequence is drawn at
 //     random, so that a token from another life does not match.
 //   - The disk is full: the page is written, not extended, before it is mapped.
