@@ -13,8 +13,18 @@ const dirPerm fs.FileMode = 0o755
 
 // prepareDir makes sure that the lock directory exists and can be trusted. The
 // check comes before every acquisition, because the directory may be replaced
-// between two of them.
+// between two of them. It begins again if somebody deletes the directory while
+// it is being made.
 func (l *Lock) prepareDir() error {
+	for vanished := 0; ; vanished++ {
+		err := l.prepareDirOnce()
+		if !errors.Is(err, fs.ErrNotExist) || vanished == maxVanished {
+			return err
+		}
+	}
+}
+
+func (l *Lock) prepareDirOnce() error {
 	info, err := os.Lstat(l.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		// Look before creating: a planted link among the ancestors would have the

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"testing"
 
 	"github.com/machreg/machreg/filelock"
@@ -106,5 +107,43 @@ func TestCleanStaleLocksGoesOnAfterAnError(t *testing.T) {
 	removed, err := filelock.CleanStaleLocks(dir)
 	if err == nil || len(removed) != 1 {
 		t.Errorf("CleanStaleLocks = %q, %v, want b.lock removed and an error about a.lock", removed, err)
+	}
+}
+
+// TestDirectoryDeletedMeanwhile deletes the lock directory and its parent over
+// and over, so that some acquisition has either vanish between any two steps.
+func TestDirectoryDeletedMeanwhile(t *testing.T) {
+	top := filepath.Join(t.TempDir(), "top")
+	lock := filelock.New(filepath.Join(top, "locks", "a.lock"), nil)
+	stop := make(chan struct{})
+	var removing sync.WaitGroup
+	removed := 0
+	removing.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			if os.Remove(filepath.Join(top, "locks", "a.lock")) == nil {
+				removed++
+			}
+			os.RemoveAll(top)
+		}
+	})
+	for range 2000 {
+		held, err := lock.Lock(t.Context())
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if err := held.Unlock(); err != nil {
+			t.Error(err)
+		}
+	}
+	close(stop)
+	removing.Wait()
+	if removed == 0 {
+		t.Error("the directory was never deleted while the lock was there")
 	}
 }
