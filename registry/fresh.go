@@ -85,8 +85,8 @@ const atLeastRetry = 50 * time.Millisecond
 
 // keepFresh refreshes when the store reports a change, and every PollInterval
 // in any case: network and FUSE file systems report nothing, and events get
-// lost. One refresh serves a burst of reports. With RefreshNever it only has
-// the store look after itself.
+// lost. One refresh serves a burst of reports, and a stream of them is followed
+// at a pace. With RefreshNever it only has the store look after itself.
 func (r *Registry[V]) keepFresh() {
 	tick := time.NewTicker(r.opts.PollInterval)
 	defer tick.Stop()
@@ -94,11 +94,19 @@ func (r *Registry[V]) keepFresh() {
 	if r.opts.Refresh == RefreshNever {
 		changes = nil
 	}
+	follow := newPace(time.Now())
 	for {
 		select {
 		case <-r.closing.Done():
 			return
 		case <-changes:
+			if wait := follow.wait(time.Now()); wait > 0 {
+				select {
+				case <-r.closing.Done():
+					return
+				case <-time.After(wait):
+				}
+			}
 		case <-tick.C:
 			if m, ok := r.store.(maintainer); ok {
 				m.maintain()
@@ -107,11 +115,43 @@ func (r *Registry[V]) keepFresh() {
 		if r.opts.Refresh == RefreshNever {
 			continue
 		}
+		start := time.Now()
 		// The error is kept by the store, for Health.
 		if snap, err := r.store.Refresh(r.closing); err == nil {
 			r.publish(snap)
 		}
+		follow.spend(start, time.Now())
 	}
+}
+
+// pace bounds what following other processes costs. A change that comes alone
+// is followed at once. Where commits come without pause, and every one means
+// that the whole file is read, each process that has it open would be busy with
+// nothing else, the writers among them: then a tenth of the time is enough, and
+// one refresh serves several commits. Latest does not wait for it.
+type pace struct {
+	allowance time.Duration // may be negative
+	at        time.Time     // when it was that
+}
+
+const (
+	paceShare = 10 // one part in so many
+	paceBurst = 20 * time.Millisecond
+)
+
+func newPace(now time.Time) pace { return pace{paceBurst, now} }
+
+// wait is how long to wait before the next refresh.
+func (p *pace) wait(now time.Time) time.Duration {
+	p.allowance = min(p.allowance+now.Sub(p.at)/paceShare, paceBurst)
+	p.at = now
+	return -p.allowance * paceShare
+}
+
+// spend accounts for a refresh.
+func (p *pace) spend(start, end time.Time) {
+	p.wait(end)
+	p.allowance -= end.Sub(start)
 }
 
 // maintainer is a store that has something to look after now and then: Latest

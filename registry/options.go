@@ -63,7 +63,8 @@ type RefreshPolicy int
 
 const (
 	// RefreshWatch refreshes when the operating system reports a change to
-	// the directory, and every PollInterval in any case.
+	// the directory, and every PollInterval in any case. A stream of changes
+	// is followed at a pace that costs a tenth of a processor at most.
 	RefreshWatch RefreshPolicy = iota
 	// RefreshPoll looks every PollInterval.
 	RefreshPoll
