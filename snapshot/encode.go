@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"io"
 	"strconv"
+	"sync"
 )
 
 // The file, one entry a line and sorted by name, so that one changed entry is
@@ -46,6 +47,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // without going through memory for each.
 const writeBlock = 256 << 10
 
+// blocks are for encoders: fresh memory for each commit costs as much as
+// filling it. One that a very long line made longer is as good.
+var blocks = sync.Pool{New: func() any {
+	b := make([]byte, 0, writeBlock)
+	return &b
+}}
+
 // encoder writes in blocks and sums what it writes.
 type encoder struct {
 	w   io.Writer
@@ -73,7 +81,8 @@ func (e *encoder) flush() {
 // Encode writes s as a file's content. Unchanged entries are written from
 // their kept bytes. A small file is one Write.
 func (s *Snapshot[V]) Encode(w io.Writer) error {
-	e := encoder{w: w, buf: make([]byte, 0, min(s.sizeHint(), writeBlock))}
+	e := encoder{w: w, buf: *blocks.Get().(*[]byte)}
+	defer func() { blocks.Put(&e.buf) }()
 	e.add(headBefore)
 	e.add(strconv.FormatUint(uint64(s.revision), 10))
 	e.add(entryEnd)
@@ -101,19 +110,8 @@ func (s *Snapshot[V]) Encode(w io.Writer) error {
 	if e.err == nil {
 		_, e.err = w.Write(e.buf)
 	}
+	e.buf = e.buf[:0]
 	return e.err
-}
-
-// sizeHint is the encoded size for a small registry, and at least writeBlock
-// for a large one.
-func (s *Snapshot[V]) sizeHint() int {
-	n := 256 + len(s.codec.schema.Collection) + len(s.members)
-	for _, e := range s.sorted {
-		if n += len(e.line) + len(entryEnd); n > writeBlock {
-			break
-		}
-	}
-	return n
 }
 
 func formatSum(sum uint32) string {

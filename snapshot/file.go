@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/machreg/machreg/internal/vfs"
 )
@@ -51,6 +52,11 @@ type File[V any] struct {
 	codec *Codec[V]
 	opts  FileOptions
 	fs    vfs.FS
+
+	// buffers are for the bytes of a file while it is decoded; nothing that
+	// decoding returns refers to them. Fresh memory for each load costs as much
+	// as the reading.
+	buffers sync.Pool // of *[]byte
 }
 
 // NewFile names a file, which need not exist. path should come from [Resolve].
@@ -121,7 +127,9 @@ func (f *File[V]) load(prev *Version[V], floor Revision) (_ *Version[V], err err
 	if info.Size > f.opts.MaxSize {
 		return nil, f.tooLarge(info.Size)
 	}
-	data := make([]byte, info.Size)
+	buffer := f.buffer(info.Size)
+	defer f.buffers.Put(buffer)
+	data := (*buffer)[:info.Size]
 	if _, err := file.ReadAt(data, 0); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("read registry file: %w", err)
 	} else if after, serr := file.Stat(); serr != nil {
@@ -153,6 +161,15 @@ func (f *File[V]) load(prev *Version[V], floor Revision) (_ *Version[V], err err
 		v.pin, keep = file, true
 	}
 	return v, nil
+}
+
+// buffer returns one of at least size bytes.
+func (f *File[V]) buffer(size int64) *[]byte {
+	if b, ok := f.buffers.Get().(*[]byte); ok && int64(len(*b)) >= size {
+		return b
+	}
+	b := make([]byte, size+size/8) // the next version may be larger
+	return &b
 }
 
 // adopt decides which revision a file's content stands for.
