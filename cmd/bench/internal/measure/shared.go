@@ -35,7 +35,7 @@ func orDefault(list []int, one int) []int {
 // namesEach bounds how much a store grows while it is written to, and is more
 // than a goroutine of the baseline writes in a lap: there, every lost update
 // stays lost and is found.
-const namesEach = 50
+const namesEach = 10
 
 // Shared measures goroutines of several processes that add machines of their
 // own at the same time, durably, with the losses. The cost is wall-clock time
