@@ -24,6 +24,7 @@ func TestReadsAllocateNothing(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	registry.AwaitRetired(r.Registry)
 	disk.Record()
 	want := machineOf("m-123")
 	for name, read := range map[string]func() bool{

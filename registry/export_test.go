@@ -14,3 +14,7 @@ func Closing[V any](r *Registry[V]) bool {
 	defer r.queue.mu.Unlock()
 	return r.queue.closed
 }
+
+// AwaitRetired waits until the handle has closed all but the version of the
+// file that is loaded.
+func AwaitRetired[V any](r *Registry[V]) { r.files().awaitRetired() }

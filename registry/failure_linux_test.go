@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/machreg/machreg/registry"
 )
 
 // smallDisk mounts a file system of 512 KiB.
@@ -60,6 +62,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	failures := 0
 	for keep := int64(0); ; keep += 4096 {
+		registry.AwaitRetired(r.Registry) // it frees space
 		fill(t, filler, keep)
 		before := stateOf(t, r, path)
 		rev, err := r.Add(t.Context(), machineOf("new"))
@@ -89,6 +92,7 @@ func TestFullDisk(t *testing.T) {
 	if raw := mustParse(t, path); raw.Revision != 101 {
 		t.Errorf("file is at revision %d, want 101", raw.Revision)
 	}
+	registry.AwaitRetired(r.Registry)
 	// Full from the beginning: there is no room for locks and page either.
 	fill(t, filler, 0)
 	if err := os.RemoveAll(filepath.Join(dir, ".gastown")); err != nil {

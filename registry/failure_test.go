@@ -60,6 +60,7 @@ func TestEveryStepOfAWriteFails(t *testing.T) {
 		"half, no space":    errorfs.Short(syscall.ENOSPC),
 		"permission denied": errorfs.Fail(syscall.EACCES),
 	}
+	times := map[string]int{"half, no space": 2} // it is tried again once something was let go
 	for how, fault := range faults {
 		t.Run(how, func(t *testing.T) {
 			path := newPath(t)
@@ -70,7 +71,7 @@ func TestEveryStepOfAWriteFails(t *testing.T) {
 			for k := 0; ; k++ {
 				before := stateOf(t, r, path)
 				name := lineName(k)
-				injected := disk.Inject(errorfs.Plan{At: k, Fault: fault})
+				injected := disk.Inject(errorfs.Plan{At: k, Times: times[how], Fault: fault})
 				disk.Record()
 				rev, err := r.Add(t.Context(), machineOf(name))
 				trace := disk.Trace()
@@ -165,5 +166,23 @@ func TestTargetIsNotAFile(t *testing.T) {
 				t.Errorf("next add is revision %d, want 3", rev)
 			}
 		})
+	}
+}
+
+// A disk that is full only as long as the version before is still open is not
+// full for a write.
+func TestFullUntilTheVersionBeforeIsClosed(t *testing.T) {
+	disk := errorfs.Wrap(vfs.OS)
+	r := open(t, newPath(t), &registry.Options{FS: disk, Refresh: registry.RefreshNever})
+	add(t, r, "a", "b")
+	injected := disk.Inject(errorfs.Plan{
+		Match: func(op errorfs.Op) bool { return op.Kind == errorfs.Write },
+		Fault: errorfs.Short(syscall.ENOSPC),
+	})
+	if rev, err := r.Add(t.Context(), machineOf("c")); err != nil || rev != 3 {
+		t.Errorf("Add = %d, %v, want revision 3", rev, err)
+	}
+	if injected.Fired() != 1 {
+		t.Errorf("the disk was full %d times, want once", injected.Fired())
 	}
 }

@@ -51,6 +51,7 @@ func (s *fileStore[V]) repairPage() {
 	defer held.Unlock()
 	s.mu <- struct{}{}
 	defer s.release()
+	defer s.letGoLocked()
 	if err := s.page.Create(); err != nil {
 		return
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/machreg/machreg/filelock"
@@ -31,6 +33,14 @@ type fileStore[V any] struct {
 	// take turns, so that a revision of this handle has one snapshot.
 	mu     chan struct{}
 	closed chan struct{} // closed by Close, which then has mu for good
+
+	// retired are versions that were replaced and are still open; guarded by
+	// mu. Letting go of the last descriptor of a file frees its blocks, which
+	// some file systems take as long for as for a write. So nobody waits for
+	// that, and it does not compete with the syncs of a commit for the disk.
+	retired    []*snapshot.Version[V]
+	committing bool // guarded by mu: a commit will let go of them
+	retiring   sync.WaitGroup
 
 	// durable is the newest snapshot of which it is known that the rename to
 	// it is synced.
@@ -138,6 +148,7 @@ func (s *fileStore[V]) Refresh(ctx context.Context) (*snapshot.Snapshot[V], erro
 		return nil, err
 	}
 	defer s.release()
+	defer s.letGoLocked()
 	return s.refreshLocked()
 }
 
@@ -159,8 +170,31 @@ func (s *fileStore[V]) refreshLocked() (*snapshot.Snapshot[V], error) {
 func (s *fileStore[V]) replace(l *loaded[V]) {
 	old := s.loaded.Swap(l)
 	if old.version != l.version {
-		old.version.Close()
+		s.retired = append(s.retired, old.version)
 	}
+}
+
+// letGoLocked closes in the background what replace has retired; s.mu is held.
+func (s *fileStore[V]) letGoLocked() {
+	if len(s.retired) == 0 || s.committing {
+		return
+	}
+	versions := s.retired
+	s.retired = nil
+	s.retiring.Go(func() {
+		for _, v := range versions {
+			v.Close()
+		}
+	})
+}
+
+// awaitRetired waits until nothing that was retired is open any more.
+func (s *fileStore[V]) awaitRetired() {
+	s.mu <- struct{}{}
+	defer s.release()
+	s.committing = false
+	s.letGoLocked()
+	s.retiring.Wait() // under mu, so that nothing is added meanwhile
 }
 
 // load returns what is in the file now, skipping the reading if that is what
@@ -226,6 +260,8 @@ func (s *fileStore[V]) Close() error {
 	s.mu <- struct{}{} // for good
 	close(s.closed)
 	s.watcher.Close()
+	s.letGoLocked()
+	s.retiring.Wait()
 	s.loaded.Load().version.Close()
 	if s.opts.Page == PageAuto {
 		s.page.Check() // if it was deleted, this may be the last one to know it
@@ -263,6 +299,12 @@ const restartPause = time.Millisecond
 // sync covers this rename as well, and nobody is told of this one before it is
 // durable, so all that waiting under the lock would do is make others wait.
 func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (_ *snapshot.Snapshot[V], err error) {
+	defer func() {
+		s.mu <- struct{}{}
+		s.committing = false
+		s.letGoLocked()
+		s.release()
+	}()
 	for n := range commitAttempts {
 		snap, err := s.commitOnce(ctx, deadline, apply)
 		if err == nil {
@@ -300,6 +342,10 @@ func (s *fileStore[V]) commitOnce(ctx context.Context, deadline time.Time, apply
 		return next, err
 	}
 	pending, err := s.file.Prepare(base, next)
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		s.awaitRetired() // which may give the room
+		pending, err = s.file.Prepare(base, next)
+	}
 	if err != nil {
 		s.swept.Store(false) // something may have been left
 		return nil, err
@@ -329,6 +375,7 @@ func (s *fileStore[V]) makeDurable(snap *snapshot.Snapshot[V]) error {
 // prepareNext refreshes under the file lock and applies the writes.
 func (s *fileStore[V]) prepareNext(apply func(*snapshot.Snapshot[V]) *snapshot.Snapshot[V]) (*snapshot.Version[V], *snapshot.Snapshot[V], error) {
 	s.mu <- struct{}{}
+	s.committing = true
 	snap, err := s.refreshLocked()
 	version := s.loaded.Load().version
 	s.release()

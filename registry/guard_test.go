@@ -124,6 +124,9 @@ func TestGuardCommitOperations(t *testing.T) {
 			var got []string
 			written, writes := 0, 0
 			for _, op := range disk.Trace() {
+				if op.Kind == errorfs.Close {
+					continue // of the version before, in the background
+				}
 				if op.Kind == errorfs.Write {
 					written += op.Bytes
 					if writes++; writes > 1 {
@@ -144,7 +147,6 @@ func TestGuardCommitOperations(t *testing.T) {
 				"create TEMP", "write TEMP", "stat file TEMP",
 				"stat FILE", // the fence
 				"rename TEMP",
-				"close TEMP", // the version before
 			}
 			if !slices.Equal(got, want) {
 				t.Errorf("a commit does\n%q, want\n%q", got, want)
@@ -310,11 +312,17 @@ func TestGuardSystemCalls(t *testing.T) {
 		"newfstatat": 9,
 		// The identity of the turnstile and the lock; the new file.
 		"fstat": 3,
-		// Turnstile, lock and new file, and their release; the old file.
+		// Turnstile, lock and new file, and their release; the old file stays
+		// locked until it is closed.
 		"flock": 7,
 		// The head of the file; the holder's record and its end.
 		"pread64": 1, "pwrite64": 2,
 		"write": 1, "fsync": 2, "renameat": 1,
+	}
+	// The version before is closed in the background: the markers may cut one
+	// off at either end.
+	if n := want["close"] * guardCommits; got["close"] >= n-1 && got["close"] <= n+1 {
+		got["close"] = n
 	}
 	for name, n := range got {
 		if n%guardCommits != 0 {

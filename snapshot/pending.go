@@ -88,8 +88,8 @@ func isRandom(s string) bool {
 }
 
 func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
-	head := headWriter{w: p.temp}
-	if err := next.Encode(&head); err != nil {
+	out := fileWriter{w: p.temp, noSync: p.file.opts.NoSync}
+	if err := next.Encode(&out); err != nil {
 		return err
 	}
 	info, err := p.temp.Stat()
@@ -112,7 +112,7 @@ func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
 			return err
 		}
 	}
-	p.next = &Version[V]{Snapshot: next, Claimed: next.revision, exists: true, info: info, head: string(head.first)}
+	p.next = &Version[V]{Snapshot: next, Claimed: next.revision, exists: true, info: info, head: string(out.head)}
 	return nil
 }
 
@@ -226,23 +226,19 @@ func (p *Pending[V]) Publish() (*Version[V], error) {
 }
 
 // Release lets other writers replace the published version. It follows a
-// successful Publish, once all is said that readers must know.
+// successful Publish, once all is said that readers must know. The version
+// before stays locked until it is closed: there is nothing to replace any more.
 func (p *Pending[V]) Release() {
-	p.unlock()
 	if p.next.pin != nil {
 		p.next.pin.Unlock()
 	}
 }
 
-func (p *Pending[V]) unlock() {
+// Discard removes the temporary file.
+func (p *Pending[V]) Discard() error {
 	if p.locked != nil {
 		p.locked.Unlock() // or it is closed, which unlocks too
 	}
-}
-
-// Discard removes the temporary file.
-func (p *Pending[V]) Discard() error {
-	p.unlock()
 	p.temp.Close()
 	err := p.file.fs.Remove(p.temp.Name())
 	p.discarded = err == nil
@@ -267,15 +263,26 @@ func (f *File[V]) checkLinks(info vfs.Info) error {
 	return fmt.Errorf("write registry file %q: %w (%d): a rewrite would leave the others behind; remove them, or set SplitHardLinks", f.path, ErrHardLinks, info.Links)
 }
 
-// headWriter remembers the first bytes that pass.
-type headWriter struct {
-	w     vfs.File
-	first []byte
+// fileWriter writes to a file that will be synced, and remembers the head.
+type fileWriter struct {
+	w       vfs.File
+	head    []byte
+	noSync  bool
+	pending int // bytes that no sync has been started for
 }
 
-func (h *headWriter) Write(p []byte) (int, error) {
-	if n := headSize - len(h.first); n > 0 {
-		h.first = append(h.first, p[:min(n, len(p))]...)
+// syncAhead is how much of a large file is written between two starts of a
+// sync, so that the disk is at work while the rest is encoded.
+const syncAhead = 1 << 20
+
+func (f *fileWriter) Write(p []byte) (int, error) {
+	if n := headSize - len(f.head); n > 0 {
+		f.head = append(f.head, p[:min(n, len(p))]...)
 	}
-	return h.w.Write(p)
+	n, err := f.w.Write(p)
+	if f.pending += n; f.pending >= syncAhead && !f.noSync {
+		f.w.StartSync()
+		f.pending = 0
+	}
+	return n, err
 }

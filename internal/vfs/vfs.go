@@ -48,6 +48,10 @@ type File interface {
 	Chown(uid, gid int) error
 	// SetModTime sets the modification time, in nanoseconds since 1970.
 	SetModTime(ns int64) error
+	// StartSync lets the system begin with what was written so far, so that a
+	// later Sync has less to do. It is a hint: it does not wait for the disk,
+	// and nothing is durable by it.
+	StartSync()
 	// Sync makes the file's content and metadata durable, not its name.
 	Sync() error
 	// TryLock takes the file's exclusive advisory lock for this descriptor and

@@ -69,6 +69,9 @@ func (f *file) SetModTime(ns int64) error {
 	return f.fs.do(f.op(SetModTime), func() error { return f.base.SetModTime(ns) })
 }
 
+// StartSync cannot fail, and is not counted.
+func (f *file) StartSync() { f.base.StartSync() }
+
 func (f *file) Sync() error {
 	return f.fs.do(f.op(Sync), f.base.Sync)
 }
