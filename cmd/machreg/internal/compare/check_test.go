@@ -9,6 +9,20 @@ import (
 	"github.com/machreg/machreg/registry"
 )
 
+// In the sequences of this seed an entry with members that nobody knows is
+// removed.
+func TestCheckRemovesUnknownMembers(t *testing.T) {
+	report, err := compare.Check(t.Context(), 6557942143046989, 50, t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range report.Findings {
+		if !f.Expected() {
+			t.Errorf("not expected: %+v", f)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	report, err := compare.Check(t.Context(), 1, 60, t.TempDir(), nil)
 	if err != nil {

@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,8 +21,9 @@ type fileView struct {
 	info    os.FileInfo
 	version string
 	entries string // what both registries know of them, by name
-	unknown string // members, of the file and of entries, that neither knows
-	numbers bool   // revision and checksum
+	names   []string
+	unknown map[string]string // members that neither knows, by their owner: an entry, or the file itself, ""
+	numbers bool              // revision and checksum
 }
 
 func viewFile(path string) (v fileView, err error) {
@@ -50,8 +52,10 @@ func viewFile(path string) (v fileView, err error) {
 	for _, known := range []string{"version", "machines", "revision", "checksum"} {
 		delete(members, known)
 	}
-	v.unknown = unknownText("file", members)
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
+	v.unknown = make(map[string]string)
+	v.noteUnknown("", members)
+	v.names = slices.Sorted(maps.Keys(entries))
+	for _, name := range v.names {
 		// The machine that always exists need not be in the file.
 		if m := machines[name]; m != (registry.Machine{Name: registry.LocalName, Type: registry.TypeLocal}) {
 			v.entries += fmt.Sprintf("%s: %s\n", name, machineText(m))
@@ -59,17 +63,32 @@ func viewFile(path string) (v fileView, err error) {
 		for _, known := range []string{"name", "type", "host", "key_path", "town_path"} {
 			delete(entries[name], known)
 		}
-		v.unknown += unknownText(name, entries[name])
+		v.noteUnknown(name, entries[name])
 	}
 	return v, nil
 }
 
-func unknownText(of string, members map[string]json.RawMessage) string {
-	var b strings.Builder
+func (v fileView) noteUnknown(owner string, members map[string]json.RawMessage) {
 	for _, name := range slices.Sorted(maps.Keys(members)) {
-		fmt.Fprintf(&b, "%s.%s=%s ", of, name, members[name])
+		v.unknown[owner] += fmt.Sprintf("%s.%s=%s ", cmp.Or(owner, "file"), name, members[name])
+	}
+}
+
+// unknownText is all of them.
+func (v fileView) unknownText() string {
+	var b strings.Builder
+	for _, owner := range slices.Sorted(maps.Keys(v.unknown)) {
+		b.WriteString(v.unknown[owner])
 	}
 	return b.String()
+}
+
+// keptUnknown reports whether the members that neither knows are those of
+// before, but for those of entries that are gone.
+func (v fileView) keptUnknown(before fileView) bool {
+	want := maps.Clone(before.unknown)
+	maps.DeleteFunc(want, func(owner, _ string) bool { return owner != "" && !slices.Contains(v.names, owner) })
+	return maps.Equal(v.unknown, want)
 }
 
 // replaced reports whether the file is another one than before.

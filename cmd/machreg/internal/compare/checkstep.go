@@ -126,13 +126,13 @@ func (p *pair) files(beforeTheirs, before fileView) error {
 	} else if ours.replaced(before) {
 		p.differ("", "file: revision, checksum", fmt.Sprint(theirs.numbers), fmt.Sprint(ours.numbers))
 	}
-	if theirs.unknown != ours.unknown {
+	if theirs, text := theirs.unknownText(), ours.unknownText(); theirs != text {
 		// Ours must be what was put there, theirs nothing.
-		if ours.unknown == before.unknown && theirs.unknown == "" {
+		if ours.keptUnknown(before) && theirs == "" {
 			p.differ(proptest.UnknownMembers, "file: unknown members", "dropped", "kept")
 			p.apart = true
 		} else {
-			p.differ("", "file: unknown members", theirs.unknown, ours.unknown)
+			p.differ("", "file: unknown members", theirs, text)
 		}
 	}
 	return nil
