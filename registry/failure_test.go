@@ -42,10 +42,15 @@ func (s state) check(t testing.TB, r *registry.MachineRegistry, path string) {
 	}
 }
 
+// noTemporaries looks in a registry's directory and where its lock is.
 func noTemporaries(t testing.TB, dir string) {
 	t.Helper()
-	for _, name := range list(t, dir) {
-		if strings.HasSuffix(name, ".tmp") {
+	for _, pattern := range []string{".*.tmp", filepath.Join(".gastown", "locks", ".*.tmp")} {
+		left, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range left {
 			t.Errorf("temporary file %q is left", name)
 		}
 	}

@@ -106,6 +106,7 @@ func newFileStore[V any](path string, codec *snapshot.Codec[V], o Options) *file
 			MaxSize:        o.MaxSize,
 			NoSync:         o.Sync == SyncNone,
 			SplitHardLinks: o.SplitHardLinks,
+			TempDir:        lockDir,
 			FS:             o.FS,
 		}),
 		lock: filelock.New(lockPath, &filelock.Options{Timeout: o.LockTimeout, Program: o.Program}),

@@ -261,11 +261,7 @@ func TestMachineRegistryAtomicWrite(t *testing.T) {
 	}
 	stop()
 	add(t, open(t, path, nil), "last")
-	for _, name := range list(t, filepath.Dir(path)) {
-		if strings.HasSuffix(name, ".tmp") {
-			t.Errorf("temporary file %q is left after a write", name)
-		}
-	}
+	noTemporaries(t, filepath.Dir(path))
 }
 
 func TestMachineRegistryLockCleanup(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/machreg/machreg/internal/vfs"
 )
@@ -39,6 +40,11 @@ type FileOptions struct {
 	NoSync bool
 	// SplitHardLinks lets a write detach the path from its other names.
 	SplitHardLinks bool
+	// TempDir is where a new version is written before it is renamed into
+	// place, if that can be done there; otherwise, and by default, it is
+	// written beside the file. Whoever watches the file's directory then sees
+	// the rename and nothing else.
+	TempDir string
 	// FS is the file system; nil is the real one.
 	FS vfs.FS
 }
@@ -52,6 +58,9 @@ type File[V any] struct {
 	codec *Codec[V]
 	opts  FileOptions
 	fs    vfs.FS
+	// elsewhere is set once a rename has shown that TempDir is on another
+	// file system.
+	elsewhere atomic.Bool
 
 	// buffers are for the bytes of a file while it is decoded; nothing that
 	// decoding returns refers to them. Fresh memory for each load costs as much
@@ -221,28 +230,35 @@ func (f *File[V]) tooLarge(size int64) error {
 	return fmt.Errorf("registry file %q: %d bytes is over the limit of %d bytes; raise MaxSize to allow it", f.path, size, f.opts.MaxSize)
 }
 
-// temporary files are ".NAME.RANDOM.tmp" beside the file, so that a rename
-// stays within one file system and a shell's * does not see them.
+// Temporary files are called ".NAME.RANDOM.tmp": a shell's * does not see them.
 func (f *File[V]) tempPrefix() string { return "." + filepath.Base(f.path) + "." }
 
 const tempSuffix = ".tmp"
 
-// Leftovers lists temporary files beside the registry file. Unless a write is
+// tempDirs are the directories that temporary files may be in, the preferred
+// one first.
+func (f *File[V]) tempDirs() []string {
+	if f.opts.TempDir == "" || f.opts.TempDir == f.dir {
+		return []string{f.dir}
+	}
+	return []string{f.opts.TempDir, f.dir}
+}
+
+// Leftovers lists temporary files of the registry file. Unless a write is
 // under way they were left by one that died.
 func (f *File[V]) Leftovers() ([]string, error) {
-	names, err := f.fs.ReadNames(f.dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look for temporary files of %q: %w", f.path, err)
-	}
 	var found []string
-	for _, name := range names {
-		random, ok := strings.CutPrefix(name, f.tempPrefix())
-		random, ok2 := strings.CutSuffix(random, tempSuffix)
-		if ok && ok2 && isRandom(random) {
-			found = append(found, filepath.Join(f.dir, name))
+	for _, dir := range f.tempDirs() {
+		names, err := f.fs.ReadNames(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("look for temporary files of %q: %w", f.path, err)
+		}
+		for _, name := range names {
+			random, ok := strings.CutPrefix(name, f.tempPrefix())
+			random, ok2 := strings.CutSuffix(random, tempSuffix)
+			if ok && ok2 && isRandom(random) {
+				found = append(found, filepath.Join(dir, name))
+			}
 		}
 	}
 	return found, nil

@@ -31,7 +31,7 @@ type Pending[V any] struct {
 	discarded bool
 }
 
-// Prepare writes next to a temporary file beside the registry file: with the
+// Prepare writes next to a temporary file: with the
 // mode that the file has now and, where allowed, the owner and the group, with
 // a modification time after prev's, and synced. Where the group cannot be kept
 // the new one gets no more rights than everybody has. Access control lists and
@@ -65,16 +65,30 @@ func (f *File[V]) Prepare(prev *Version[V], next *Snapshot[V]) (*Pending[V], err
 }
 
 func (f *File[V]) createTemp(perm fs.FileMode) (temp vfs.File, err error) {
-	const attempts = 100 // of a name that nobody else can have by chance
-	for range attempts {
-		name := f.tempPrefix() + formatRandom(rand.Uint64()|1<<63) + tempSuffix
-		if temp, err = f.fs.Create(filepath.Join(f.dir, name), perm); !errors.Is(err, fs.ErrExist) {
+	dirs := f.tempDirs()
+	if f.elsewhere.Load() {
+		dirs = []string{f.dir}
+	}
+	for _, dir := range dirs {
+		temp, err = f.createIn(dir, perm)
+		if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 			break
 		}
 	}
 	if err == nil && vfs.InodesRecycle {
 		// Nobody may replace it before Release; nobody else can have it yet.
 		temp.TryLock()
+	}
+	return temp, err
+}
+
+func (f *File[V]) createIn(dir string, perm fs.FileMode) (temp vfs.File, err error) {
+	const attempts = 100 // of a name that nobody else can have by chance
+	for range attempts {
+		name := f.tempPrefix() + formatRandom(rand.Uint64()|1<<63) + tempSuffix
+		if temp, err = f.fs.Create(filepath.Join(dir, name), perm); !errors.Is(err, fs.ErrExist) {
+			break
+		}
 	}
 	return temp, err
 }
@@ -198,8 +212,9 @@ func (p *Pending[V]) Fence(prev *Version[V]) error {
 }
 
 // Publish renames the pending version over the file. If it fails, the file is
-// as it was and the pending version is discarded. An error matching ErrInDoubt
-// says that the file may be either version.
+// as it was and the pending version is discarded; an error matching ErrChanged
+// says that the next attempt will be made in another way. One matching
+// ErrInDoubt says that the file may be either version.
 func (p *Pending[V]) Publish() (*Version[V], error) {
 	if err := p.file.fs.Rename(p.temp.Name(), p.file.path); err != nil {
 		// A network file system may report the failure of a rename that
@@ -207,6 +222,12 @@ func (p *Pending[V]) Publish() (*Version[V], error) {
 		info, serr := p.file.fs.Stat(p.file.path)
 		if serr != nil || !info.SameFile(p.next.info) {
 			err = fmt.Errorf("replace registry file: %w", err)
+			// The temporary file's directory may be on another file system,
+			// or have been deleted with all that was in it.
+			other := isOtherDevice(err) && !p.file.elsewhere.Swap(true)
+			if other || errors.Is(err, fs.ErrNotExist) && serr == nil {
+				err = fmt.Errorf("%w: %w", ErrChanged, err)
+			}
 			derr := p.Discard()
 			if serr != nil && !errors.Is(serr, fs.ErrNotExist) && !p.discarded {
 				// Nor was there a temporary file to remove, which would have

@@ -26,7 +26,12 @@ func (a *app) verify(path string) (*report, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := snapshot.NewFile(resolved, codec, snapshot.FileOptions{})
+	state, lockErr := a.lockState()
+	var options snapshot.FileOptions
+	if state.Path != "" {
+		options.TempDir = filepath.Dir(state.Path)
+	}
+	file := snapshot.NewFile(resolved, codec, options)
 	info, err := os.Stat(resolved)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -37,9 +42,8 @@ func (a *app) verify(path string) (*report, error) {
 		r.checkContent(file)
 		r.checkFile(info)
 	}
-	state, err := a.lockState()
-	if err != nil {
-		r.add("lock", levelWarning, "", err.Error())
+	if lockErr != nil {
+		r.add("lock", levelWarning, "", lockErr.Error())
 	}
 	r.checkLock(state)
 	r.checkLeftovers(file, state)

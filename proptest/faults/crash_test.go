@@ -114,6 +114,7 @@ func (p *process) close() {
 type life struct {
 	name    string
 	missing bool // there is no registry file to begin with
+	beside  bool // new versions are written beside the file, not beside its lock
 	prepare func(m *machine)
 	run     func(m *machine)
 }
@@ -126,6 +127,13 @@ var lives = []life{
 		p.close()
 	}},
 	{name: "single commits", run: func(m *machine) {
+		p := m.start()
+		p.add("b")
+		p.remove("a")
+		p.add("c")
+		p.close()
+	}},
+	{name: "single commits, written beside the file", beside: true, run: func(m *machine) {
 		p := m.start()
 		p.add("b")
 		p.remove("a")
@@ -244,6 +252,9 @@ func (l life) live(k int, opts crashfs.Options, judge func(m *machine)) error {
 		m := &machine{disk: crashfs.New(&opts), lockDir: dir, ledger: newLedger(), existed: !l.missing}
 		m.power = errorfs.Wrap(m.disk)
 		m.disk.MkdirAll(filepath.Dir(registryPath))
+		if !l.beside {
+			m.disk.MkdirAll(dir)
+		}
 		if !l.missing {
 			first := m.start()
 			first.add("a")
@@ -303,10 +314,15 @@ func (m *machine) recover(rng *rand.Rand) error {
 	if f, err := parse(after); err != nil || !f.names.equal(want) {
 		return fmt.Errorf("first write after the crash: %v, the file holds %v, want %v", err, f.names, want)
 	}
-	left, err := disk.ReadNames(filepath.Dir(registryPath))
-	for _, name := range left {
-		if strings.HasSuffix(name, ".tmp") || err != nil {
-			return fmt.Errorf("left after the first write: %q, %v", left, err)
+	for _, dir := range []string{filepath.Dir(registryPath), m.lockDir} {
+		left, err := disk.ReadNames(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		for _, name := range left {
+			if strings.HasSuffix(name, ".tmp") {
+				return fmt.Errorf("left after the first write: %q, %v", left, err)
+			}
 		}
 	}
 	return nil

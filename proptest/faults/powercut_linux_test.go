@@ -191,9 +191,11 @@ func (r *rig) recovered(known *ledger) error {
 	if err := work(at, "recovered", newLedger()); err != nil {
 		return err
 	}
-	left, err := filepath.Glob(filepath.Join(at, "*.tmp"))
-	if err != nil || len(left) > 0 {
-		return fmt.Errorf("left after the first write: %q, %v", left, err)
+	for _, pattern := range []string{".*.tmp", ".gastown/locks/.*.tmp"} {
+		left, err := filepath.Glob(filepath.Join(at, pattern))
+		if err != nil || len(left) > 0 {
+			return fmt.Errorf("left after the first write: %q, %v", left, err)
+		}
 	}
 	return nil
 }

@@ -43,8 +43,10 @@ type world struct {
 
 func newWorld(lockDir string, opts *crashfs.Options) *world {
 	w := &world{disk: crashfs.New(opts), lockDir: lockDir, now: names{}}
-	if err := w.disk.MkdirAll(filepath.Dir(registryPath)); err != nil {
-		panic(err)
+	for _, dir := range []string{filepath.Dir(registryPath), lockDir} {
+		if err := w.disk.MkdirAll(dir); err != nil {
+			panic(err)
+		}
 	}
 	w.faulty = errorfs.Wrap(countingFS{w.disk, &w.opened})
 	return w
@@ -274,8 +276,10 @@ func (w *world) settle() {
 		h.add("fresh")
 		h.close()
 	}
-	if left, err := w.disk.ReadNames(filepath.Dir(registryPath)); err != nil || len(left) != 1 {
-		w.problemf("left in the directory: %q, %v", left, err)
+	for dir, want := range map[string]int{filepath.Dir(registryPath): 1, w.lockDir: 0} {
+		if left, err := w.disk.ReadNames(dir); err != nil || len(left) != want {
+			w.problemf("left in %q: %q, %v", dir, left, err)
+		}
 	}
 	if n := w.opened.Load(); n != 0 {
 		w.problemf("%s left open", plural(int(n), "descriptor"))
