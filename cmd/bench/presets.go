@@ -41,7 +41,7 @@ func presets() map[string]preset {
 			with([]string{"add"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{10, 1000}, Rounds: 151}),
 			with([]string{"add"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{100_000}, Rounds: 41}),
 			with([]string{"group"}, measure.Config{Stores: []string{peer.Machreg, peer.Baseline, peer.BaselineLocked}, Sizes: []int{1000}, Goroutines: []int{64}, Rounds: 7, Slice: 500 * ms}),
-			with([]string{"shared"}, measure.Config{Stores: []string{peer.Machreg, peer.SQLite, peer.Baseline, peer.BaselineLocked}, Sizes: []int{1000}, Rounds: 7, Slice: time.Second}),
+			with([]string{"shared"}, measure.Config{Stores: []string{peer.Machreg, peer.Unwatched, peer.SQLite, peer.Baseline, peer.BaselineLocked}, Sizes: []int{1000}, Rounds: 7, Slice: time.Second}),
 			with([]string{"reload", "open"}, measure.Config{Stores: []string{peer.Machreg, peer.Floor}, Sizes: []int{100_000}, Rounds: 9}),
 			with([]string{"memory"}, measure.Config{Stores: []string{peer.Machreg}, Sizes: []int{100_000}, Rounds: 1}),
 		}},

@@ -99,7 +99,7 @@ func (b *Bench) wants(store string) bool {
 func (b *Bench) kinds(fits func(peer.Kind) bool) []peer.Kind {
 	var out []peer.Kind
 	for _, k := range peer.Kinds() {
-		if b.wants(k.Name) && fits(k) {
+		if b.wants(k.Name) && fits(k) && (!k.Variant || slices.Contains(b.Stores, k.Name)) {
 			out = append(out, k)
 		}
 	}

@@ -215,9 +215,12 @@ func (t *together) add(res workResult) {
 	}
 }
 
+// counts is machreg, whose revision says how many writes there were.
+var counts = is(peer.Machreg, peer.Unwatched)
+
 // revision is how many writes machreg has counted; other stores do not.
 func revision(k peer.Kind, dir string) (uint64, error) {
-	if k.Name != peer.Machreg {
+	if !counts(k) {
 		return 0, nil
 	}
 	r, err := peer.OpenMachreg(dir, &registry.Options{MaxSize: peer.MaxFile, ReadOnly: true, Refresh: registry.RefreshNever})
@@ -235,7 +238,7 @@ func (t *together) findLost(k peer.Kind, dir string, before uint64) (err error) 
 	if err != nil {
 		return err
 	}
-	if k.Name == peer.Machreg && t.errors == 0 && after-before != uint64(t.writes) {
+	if counts(k) && t.errors == 0 && after-before != uint64(t.writes) {
 		t.lost += t.writes - int(after-before)
 	}
 	s, err := k.Open(dir, peer.Options{})

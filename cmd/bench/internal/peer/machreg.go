@@ -10,17 +10,31 @@ import (
 	"github.com/machreg/machreg/registry"
 )
 
-var machregKind = Kind{
-	Name:      Machreg,
-	Processes: true,
-	Open: func(dir string, o Options) (Store, error) {
-		opts := &registry.Options{MaxSize: MaxFile}
+var (
+	machregKind = Kind{
+		Name:      Machreg,
+		Processes: true,
+		Open:      openMachreg(registry.RefreshWatch),
+		Fill:      fillMachreg,
+	}
+	unwatchedKind = Kind{
+		Name:      Unwatched,
+		Variant:   true,
+		Processes: true,
+		Note:      "machreg with RefreshNever: as with the databases, a process does not follow what others write",
+		Open:      openMachreg(registry.RefreshNever),
+		Fill:      fillMachreg,
+	}
+)
+
+func openMachreg(refresh registry.RefreshPolicy) func(string, Options) (Store, error) {
+	return func(dir string, o Options) (Store, error) {
+		opts := &registry.Options{MaxSize: MaxFile, Refresh: refresh}
 		if o.Trace != nil {
 			opts.FS = o.Trace
 		}
 		return OpenMachreg(dir, opts)
-	},
-	Fill: fillMachreg,
+	}
 }
 
 // MaxFile, the largest registry file, admits a million machines.

@@ -59,6 +59,8 @@ type Options struct {
 // Kind is a kind of store.
 type Kind struct {
 	Name string
+	// Variant is a store that is only measured where it is asked for by name.
+	Variant bool
 	// Processes says that several processes may have the store open.
 	Processes bool
 	// Note is what a reader of the results must know.
@@ -72,6 +74,7 @@ type Kind struct {
 // The names of the kinds that results are compared with.
 const (
 	Machreg        = "machreg"
+	Unwatched      = "machreg-unwatched"
 	Floor          = "floor"
 	Baseline       = "baseline"
 	BaselineLocked = "baseline-locked"
@@ -80,7 +83,7 @@ const (
 
 // Kinds lists all kinds there are in this build, machreg first.
 func Kinds() []Kind {
-	kinds := []Kind{machregKind, floorKind, baselineKind, lockedKind, boltKind, boltRawKind, sqliteKind, memdbKind}
+	kinds := []Kind{machregKind, unwatchedKind, floorKind, baselineKind, lockedKind, boltKind, boltRawKind, sqliteKind, memdbKind}
 	return append(kinds, lmdbKinds...)
 }
 

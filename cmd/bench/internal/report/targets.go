@@ -106,6 +106,8 @@ func (r *Report) Check(cores int) []Outcome {
 		{"4 processes × 8 goroutines and 8 × 4, durable, against SQLite WAL FULL", "≥ 1.0", []part{
 			{"4×8", times(shared(4, 8), m, peer.SQLite), 1, true},
 			{"8×4", times(shared(8, 4), m, peer.SQLite), 1, true},
+			{"not following each other: 4×8", times(shared(4, 8), peer.Unwatched, peer.SQLite), 1, true},
+			{"8×4", times(shared(8, 4), peer.Unwatched, peer.SQLite), 1, true},
 		}},
 		{"the same against the baseline", "≥ 4 times, 0 lost", []part{
 			{"4×8", times(shared(4, 8), m, peer.Baseline), 4, true},
