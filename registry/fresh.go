@@ -127,15 +127,15 @@ func (r *Registry[V]) keepFresh() {
 // pace bounds what following other processes costs. A change that comes alone
 // is followed at once. Where commits come without pause, and every one means
 // that the whole file is read, each process that has it open would be busy with
-// nothing else, the writers among them: then a tenth of the time is enough, and
-// one refresh serves several commits. Latest does not wait for it.
+// nothing else, the writers among them: then a twentieth of the time is enough,
+// and one refresh serves several commits. Latest does not wait for it.
 type pace struct {
 	allowance time.Duration // may be negative
 	at        time.Time     // when it was that
 }
 
 const (
-	paceShare = 10 // one part in so many
+	paceShare = 20 // one part in so many
 	paceBurst = 20 * time.Millisecond
 )
 

@@ -64,7 +64,7 @@ type RefreshPolicy int
 const (
 	// RefreshWatch refreshes when the operating system reports a change to
 	// the directory, and every PollInterval in any case. A stream of changes
-	// is followed at a pace that costs a tenth of a processor at most.
+	// is followed at a pace that costs a twentieth of a processor at most.
 	RefreshWatch RefreshPolicy = iota
 	// RefreshPoll looks every PollInterval.
 	RefreshPoll

@@ -23,6 +23,7 @@ type watcher struct {
 	dir, base string
 	log       *slog.Logger
 	changes   chan struct{} // of one place: a signal stands for any number of events
+	done      chan struct{} // closed by Close
 
 	mu      sync.Mutex
 	events  *fsnotify.Watcher // nil without a working watch
@@ -36,7 +37,7 @@ type watcher struct {
 var newEvents = fsnotify.NewWatcher
 
 func watch(dir, base string, log *slog.Logger) *watcher {
-	w := &watcher{dir: dir, base: base, log: log, changes: make(chan struct{}, 1)}
+	w := &watcher{dir: dir, base: base, log: log, changes: make(chan struct{}, 1), done: make(chan struct{})}
 	w.check()
 	return w
 }
@@ -121,7 +122,9 @@ func (w *watcher) setModeLocked(name string, err error) {
 	}
 }
 
-// read runs until events is closed.
+// read runs until events is closed. While a signal is not taken it reads no
+// further: a process that follows a stream of changes at its own pace is then
+// not kept busy by the events in between, which the kernel holds for it.
 func (w *watcher) read(events *fsnotify.Watcher) {
 	for {
 		select {
@@ -130,7 +133,11 @@ func (w *watcher) read(events *fsnotify.Watcher) {
 				return
 			}
 			if filepath.Base(e.Name) == w.base {
-				w.signal()
+				select {
+				case w.changes <- struct{}{}:
+				case <-w.done:
+					return
+				}
 			} else if filepath.Clean(e.Name) == w.dir && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {
 				// The directory itself went: the watch is of no use now.
 				w.lose(events, fmt.Errorf("watch %q: the directory was removed or renamed", w.dir))
@@ -169,6 +176,9 @@ func (w *watcher) Close() {
 		return
 	}
 	w.mu.Lock()
+	if !w.closed {
+		close(w.done)
+	}
 	w.closed = true
 	w.stopLocked()
 	w.mu.Unlock()
