@@ -113,7 +113,7 @@ func TestDeadHolderIsNamed(t *testing.T) {
 	if got.PID != holder.cmd.Process.Pid || got.Alive != filelock.NotRunning {
 		t.Errorf("Holder() = %+v, want pid %d, not running", got, holder.cmd.Process.Pid)
 	}
-	if s := got.String(); !strings.HasSuffix(s, ", which is not running") {
+	if s := got.String(); !strings.HasSuffix(s, " ago and is not running") {
 		t.Errorf("a dead holder is called %q", s)
 	}
 	mustUnlock(t, mustLock(t, l))

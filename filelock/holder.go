@@ -54,12 +54,15 @@ func (l Liveness) String() string {
 // String describes the holder as the errors do, harmless for a terminal.
 func (h *Holder) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "pid %d (%s) on %s for %v", h.PID, printable(h.Program), printable(h.Host), roundAge(time.Since(h.Since)))
+	fmt.Fprintf(&b, "pid %d (%s) on %s", h.PID, printable(h.Program), printable(h.Host))
+	since := roundAge(time.Since(h.Since))
 	switch h.Alive {
+	case NotRunning: // nobody knows for how long it held the lock
+		fmt.Fprintf(&b, ", which took it %v ago and is not running", since)
 	case Stopped:
-		b.WriteString(", stopped")
-	case NotRunning:
-		b.WriteString(", which is not running")
+		fmt.Fprintf(&b, " for %v, stopped", since)
+	default:
+		fmt.Fprintf(&b, " for %v", since)
 	}
 	return b.String()
 }

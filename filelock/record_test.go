@@ -121,7 +121,7 @@ func TestHolderText(t *testing.T) {
 		{filelock.Holder{PID: 4242, Host: "host1", Program: "machreg apply", Since: since, Alive: filelock.Stopped},
 			"pid 4242 (machreg apply) on host1 for 12s, stopped"},
 		{filelock.Holder{PID: 4242, Host: "host1", Program: "machreg apply", Since: since, Alive: filelock.NotRunning},
-			"pid 4242 (machreg apply) on host1 for 12s, which is not running"},
+			"pid 4242 (machreg apply) on host1, which took it 12s ago and is not running"},
 		{filelock.Holder{PID: 1, Host: "h\x1b[31m", Program: "p\n\u202eq\x00\xff\U000e0041é", Since: since},
 			`pid 1 (p\x0a\u202eq\x00\xff\U000e0041é) on h\x1b[31m for 12s`},
 		{filelock.Holder{PID: 1, Host: "h", Program: "p", Since: time.Now().Add(time.Hour)}, "pid 1 (p) on h for 0s"},

@@ -33,7 +33,8 @@ func (e *TimeoutError) Error() string {
 	case e.Timeout <= 0:
 		fmt.Fprintf(&b, "lock %q is not free", e.Path)
 	default:
-		fmt.Fprintf(&b, "timed out after %v waiting for lock %q", e.Timeout, e.Path)
+		// What is left of a deadline is a little less than a round number.
+		fmt.Fprintf(&b, "timed out after %v waiting for lock %q", e.Timeout.Round(time.Millisecond), e.Path)
 	}
 	if e.Holder != nil {
 		fmt.Fprintf(&b, ": held by %v", e.Holder)
