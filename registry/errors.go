@@ -19,7 +19,8 @@ var (
 	// now: an entry that a transaction read has changed since it began, or the
 	// registry is no longer at the revision that [IfRevision] names.
 	ErrConflict = errors.New("conflict")
-	// ErrInvalid is a value, name or option that is refused.
+	// ErrInvalid is a value, name or option that is refused; an error of
+	// Schema.Check matches it.
 	ErrInvalid = errors.New("invalid")
 	// ErrBuiltin is an attempt to remove an entry that always exists.
 	ErrBuiltin = errors.New("built in, cannot be removed")

@@ -10,12 +10,13 @@ import (
 
 // Options adjusts a registry. The zero value, like nil, is the default.
 type Options struct {
-	// LockTimeout bounds how long a write waits for the lock: 0 is 30 s, a
-	// negative duration such as filelock.NoWait does not wait, except, for up
+	// LockTimeout bounds how long a write waits for the lock: 0 is 30 s (not,
+	// as on the command line, no wait), a negative duration such as filelock.NoWait does not wait, except, for up
 	// to a second, for a commit of this handle that is under way.
 	LockTimeout time.Duration
-	// LockDir is where the lock and the revision page are; empty is
-	// ".gastown/locks" beside the file. All processes that share a file must
+	// LockDir is where the lock and the revision page are, as LockDir/FILE.lock
+	// and LockDir/FILE.page, and where new versions of the file are written;
+	// empty is ".gastown/locks" beside the file. All processes that share a file must
 	// use the same directory, or they do not exclude each other.
 	LockDir string
 	// Sync is what a write waits for.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,14 +20,14 @@ type Schema[V any] = snapshot.Schema[V]
 
 // Registry is one handle on a registry. All its methods are safe for
 // concurrent use.
-//
-// Locks are taken in this order:
-//
-//  1. leadership: queue.leading, at most one leader a handle
-//  2. the store's right to write: the file lock, between handles and processes
-//  3. the store's own mutex
-//  4. queue.mu, publishing.mu: held for a few instructions, nothing inside
 type Registry[V any] struct {
+	// Locks are taken in this order:
+	//
+	//  1. leadership: queue.leading, at most one leader a handle
+	//  2. the store's right to write: the file lock, between handles and processes
+	//  3. the store's own mutex
+	//  4. queue.mu, publishing.mu: held for a few instructions, nothing inside
+
 	// Immutable after Open.
 	codec *snapshot.Codec[V]
 	store Store[V]
@@ -49,7 +50,8 @@ type Registry[V any] struct {
 	background sync.WaitGroup
 }
 
-// Open opens the registry file at path, which need not exist, with any value
+// Open opens the registry file at path, which need not exist (nor its directory:
+// the first write makes both), with any value
 // type. It reads the file, waits for no lock, and starts watching for changes
 // unless opts say otherwise. Errors: [ErrCorrupt], [ErrInvalid] for a path or
 // options that cannot be used, or that of the file system.
@@ -83,6 +85,7 @@ func newRegistry[V any](codec *snapshot.Codec[V], store Store[V], o Options) *Re
 	r.queue.init()
 	snap, _ := store.Current()
 	r.current.Store(snap)
+	r.warn(nil, snap)
 	r.background.Go(r.keepFresh)
 	return r
 }
@@ -133,11 +136,27 @@ func (r *Registry[V]) Snapshot() *snapshot.Snapshot[V] { return r.current.Load()
 func (r *Registry[V]) publish(snap *snapshot.Snapshot[V]) {
 	r.publishing.mu.Lock()
 	defer r.publishing.mu.Unlock()
-	if snap.Revision() <= r.current.Load().Revision() {
+	old := r.current.Load()
+	if snap.Revision() <= old.Revision() {
 		return
 	}
 	r.current.Store(snap)
 	r.publishing.tellLocked()
+	r.warn(old, snap)
+}
+
+// warn logs the entries of snap that cannot be used and were not so in old,
+// which may be nil: to everybody else they are just not there.
+func (r *Registry[V]) warn(old, snap *snapshot.Snapshot[V]) {
+	var known []snapshot.Quarantined
+	if old != nil {
+		known = old.Quarantine()
+	}
+	for _, q := range snap.Quarantine() {
+		if !slices.Contains(known, q) {
+			r.log.Warn("an entry of the registry cannot be used and is not served", "name", q.Name, "reason", q.Reason)
+		}
+	}
 }
 
 // broadcast wakes everybody who waits.

@@ -116,8 +116,10 @@ func (tx *Tx[V]) write() (w snapshot.Write[V]) {
 // which on it is in effect; for one that changes nothing, a revision at which
 // all that it read was so. The error is a *ConflictError that matches
 // [ErrConflict] if something it read has changed, and otherwise as
-// [Registry.Put]'s. A transaction commits at most once, and one of
-// [Registry.Update] by that alone.
+// [Registry.Put]'s. After a conflict this handle has seen what the transaction
+// ran into: Begin again and repeat, or let [Registry.Update] do that, which is
+// sure to finish under contention. A transaction commits at most once, and one
+// of Update by that alone.
 func (tx *Tx[V]) Commit(ctx context.Context) (Revision, error) {
 	if tx.done {
 		return 0, fmt.Errorf("commit: %w: the transaction was committed before, or is Update's to commit", ErrInvalid)

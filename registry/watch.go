@@ -18,12 +18,14 @@ type WatchOption struct{ initial bool }
 // no entries, so that a consumer knows where the initial state ends.
 func WithInitial() WatchOption { return WatchOption{initial: true} }
 
-// Watch yields the changes of the registry from the present revision on, each
-// beginning where the one before it ended. It is a pull iterator: a step waits
+// Watch yields the changes of the registry from the present revision on, that
+// is, from the one at the call of Watch, each beginning where the one before it
+// ended. It is a pull iterator: a step waits
 // until the current snapshot is newer than what was delivered, and yields the
 // difference. Nothing is queued, so a slow consumer costs nobody anything and
 // gets fewer, larger changes; composed in order they always give the present
-// state.
+// state. An entry that is renamed is removed and added. While the file cannot
+// be read nothing is yielded; see [Registry.Health].
 //
 // Writes of other processes arrive as Options.Refresh says, typically within a
 // millisecond of their commit; with [RefreshNever] only when something on this
