@@ -74,6 +74,9 @@ func (a *app) hint(err error, code int) string {
 		}
 		return fmt.Sprintf("usage: %s; %q says more", a.command.UseLine(), a.command.CommandPath()+" --help")
 	}
+	if t, ok := errors.AsType[*filelock.TimeoutError](err); ok && t.Holder != nil && t.Holder.Alive == filelock.Stopped {
+		return fmt.Sprintf("that process is stopped: \"kill -CONT %d\" lets it go on, and the lock is free once it ends", t.Holder.PID)
+	}
 	for _, h := range hints {
 		if errors.Is(err, h.cause) {
 			return h.text

@@ -110,8 +110,8 @@ func (s lockState) String() string {
 	switch {
 	case s.holder == nil && !s.Exists:
 		return "free"
-	case s.holder == nil:
-		return "free; the lock file is left from the last write"
+	case s.holder == nil: // whoever only reads records nothing
+		return "free: no writer holds it; the file is left from the last write"
 	case s.Held == "no":
 		return "free; last held by " + s.holder.String()
 	case s.Held == "unknown":

@@ -32,6 +32,7 @@ func (a *app) commands() []*cobra.Command {
 		a.importCommand(),
 		a.exportCommand(),
 		a.diffCommand(),
+		a.revisionCommand(),
 		a.verifyCommand(),
 		a.lockCommand(),
 		a.compareCommand(),
