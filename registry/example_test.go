@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/machreg/machreg/filelock"
 	"github.com/machreg/machreg/registry"
 )
 
@@ -217,4 +218,17 @@ func ExampleOpen() {
 	// <nil>
 	// true put: "new-search": percent 120 is not from 0 to 100
 	// dark-mode true 20 [web]
+}
+
+// Who holds the lock of a registry, and so keeps others from writing?
+func ExampleLockPath() {
+	path, remove := exampleFile()
+	defer remove()
+	lock, err := registry.LockPath(path, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = filelock.New(lock, nil).Holder()
+	fmt.Println(errors.Is(err, filelock.ErrNoHolder))
+	// Output: true
 }

@@ -69,6 +69,27 @@ type hooks struct {
 // defaultLockDir is relative to the directory of the file.
 const defaultLockDir = ".gastown/locks"
 
+// LockPath returns where the lock of the registry file at path is, for those who
+// want to ask package filelock about it: who holds it, for one. opts is what the
+// registry is opened with. Nothing is opened; links are resolved, as they are by
+// [Open].
+func LockPath(path string, opts *Options) (string, error) {
+	resolved, err := snapshot.Resolve(path)
+	if err != nil {
+		return "", invalidError{err}
+	}
+	return lockIn(lockDirOf(resolved, opts), resolved), nil
+}
+
+func lockDirOf(path string, o *Options) string {
+	if o != nil && o.LockDir != "" {
+		return o.LockDir
+	}
+	return filepath.Join(filepath.Dir(path), filepath.FromSlash(defaultLockDir))
+}
+
+func lockIn(dir, path string) string { return filepath.Join(dir, filepath.Base(path)+".lock") }
+
 func openFileStore[V any](path string, codec *snapshot.Codec[V], o Options) (*fileStore[V], error) {
 	resolved, err := snapshot.Resolve(path)
 	if err != nil {
@@ -93,12 +114,7 @@ func openFileStore[V any](path string, codec *snapshot.Codec[V], o Options) (*fi
 
 // newFileStore names a store and touches nothing.
 func newFileStore[V any](path string, codec *snapshot.Codec[V], o Options) *fileStore[V] {
-	dir, base := filepath.Dir(path), filepath.Base(path)
-	lockDir := o.LockDir
-	if lockDir == "" {
-		lockDir = filepath.Join(dir, filepath.FromSlash(defaultLockDir))
-	}
-	lockPath := filepath.Join(lockDir, base+".lock")
+	lockDir := lockDirOf(path, &o)
 	s := &fileStore[V]{
 		file: snapshot.NewFile(path, codec, snapshot.FileOptions{
 			MaxSize:        o.MaxSize,
@@ -107,8 +123,8 @@ func newFileStore[V any](path string, codec *snapshot.Codec[V], o Options) *file
 			TempDir:        lockDir,
 			FS:             o.FS,
 		}),
-		lock: filelock.New(lockPath, &filelock.Options{Timeout: o.LockTimeout, Program: o.Program}),
-		page: page.New(filepath.Join(lockDir, base+".page"), pageBinding(path, o.LockDir)),
+		lock: filelock.New(lockIn(lockDir, path), &filelock.Options{Timeout: o.LockTimeout, Program: o.Program}),
+		page: page.New(filepath.Join(lockDir, filepath.Base(path)+".page"), pageBinding(path, o.LockDir)),
 		opts: o,
 		log:  o.Logger.With("registry", path),
 		mu:   make(chan struct{}, 1),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/machreg/machreg/cmd/machreg/internal/terminal"
 	"github.com/machreg/machreg/filelock"
+	"github.com/machreg/machreg/registry"
 )
 
 func (a *app) lockCommand() *cobra.Command {
@@ -77,7 +78,7 @@ func (a *app) lockState() (lockState, error) {
 	if err != nil {
 		return lockState{}, err
 	}
-	lock, err := lockPath(path)
+	lock, err := registry.LockPath(path, nil)
 	if err != nil {
 		return lockState{}, err
 	}
@@ -134,7 +135,7 @@ holds does no harm.`,
 			if err != nil {
 				return err
 			}
-			lock, err := lockPath(path)
+			lock, err := registry.LockPath(path, nil)
 			if err != nil {
 				return err
 			}

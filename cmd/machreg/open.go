@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -107,7 +106,7 @@ func (a *app) tellWait(path string) (stop func()) {
 			return
 		case <-time.After(patience):
 		}
-		lock, err := lockPath(path)
+		lock, err := registry.LockPath(path, nil)
 		if err != nil {
 			return
 		}
@@ -116,17 +115,6 @@ func (a *app) tellWait(path string) (stop func()) {
 		}
 	}()
 	return func() { cancel(); <-done }
-}
-
-// lockPath is where the lock of a registry is: what registry.Options.LockDir
-// says about its default.
-func lockPath(path string) (string, error) {
-	resolved, err := snapshot.Resolve(path)
-	if err != nil {
-		return "", usageError{err}
-	}
-	dir, base := filepath.Split(resolved)
-	return filepath.Join(dir, ".gastown", "locks", base+".lock"), nil
 }
 
 // warnQuarantine names the entries that are in the file but not used.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/machreg/machreg/filelock"
+	"github.com/machreg/machreg/registry"
 )
 
 // machreg runs the program in this process and returns what it printed.
@@ -85,7 +86,7 @@ func TestWatchJSON(t *testing.T) {
 
 func TestLockTimeoutNamesTheHolder(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "machines.json")
-	path, err := lockPath(file)
+	path, err := registry.LockPath(file, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
