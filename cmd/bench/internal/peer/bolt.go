@@ -58,20 +58,31 @@ func fillBolt(dir string, machines iter.Seq[fleet.Machine]) error {
 	if err != nil {
 		return err
 	}
-	err = db.Update(func(tx *bolt.Tx) error {
-		b, err := tx.CreateBucketIfNotExists(boltBucket)
-		if err != nil {
-			return err
-		}
-		for m := range machines {
-			if err := b.Put([]byte(m.Name), fleet.Encode(m)); err != nil {
-				return err
+	db.NoSync = true // until all is there
+	next, stop := iter.Pull(machines)
+	defer stop()
+	for more := true; more && err == nil; {
+		err = db.Update(func(tx *bolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists(boltBucket)
+			// A leaf is not split before its transaction ends: one for all
+			// would take a time that grows with the square of their number.
+			for n := 0; n < boltFillBatch && err == nil; n++ {
+				var m fleet.Machine
+				if m, more = next(); !more {
+					break
+				}
+				err = b.Put([]byte(m.Name), fleet.Encode(m))
 			}
-		}
-		return nil
-	})
+			return err
+		})
+	}
+	if err == nil {
+		err = db.Sync()
+	}
 	return errors.Join(err, db.Close())
 }
+
+const boltFillBatch = 5000
 
 func (s *boltStore) Get(name string) (m fleet.Machine, err error) {
 	err = s.db.View(func(tx *bolt.Tx) error {
