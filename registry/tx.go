@@ -27,6 +27,7 @@ type Tx[V any] struct {
 	read     map[string]struct{}
 	readAll  bool
 	written  map[string]*snapshot.Entry[V] // nil: removed
+	refused  error                         // of the first Put that was
 	done     bool                          // Commit is not for the caller to call, or not again
 }
 
@@ -73,12 +74,17 @@ func (tx *Tx[V]) All() iter.Seq2[string, V] {
 	return edit.Snapshot().All()
 }
 
-// Put stores v under name when the transaction commits. The error matches
-// [ErrInvalid]; the transaction goes on as if the call had not been made.
+// Put stores v under name when the transaction commits. An error matches
+// [ErrInvalid]; the transaction can then no longer be committed, so that one
+// which goes on regardless does not take effect in part.
 func (tx *Tx[V]) Put(name string, v V) error {
 	e, err := tx.registry.codec.Entry(name, v)
 	if err != nil {
-		return fmt.Errorf("put: %w", invalidError{err})
+		err = fmt.Errorf("put: %w", invalidError{err})
+		if tx.refused == nil {
+			tx.refused = err
+		}
+		return err
 	}
 	tx.written[name] = &e
 	return nil
@@ -129,6 +135,9 @@ func (tx *Tx[V]) Commit(ctx context.Context) (Revision, error) {
 }
 
 func (tx *Tx[V]) commit(ctx context.Context) (Revision, error) {
+	if tx.refused != nil {
+		return 0, fmt.Errorf("commit: %w", tx.refused)
+	}
 	rev, err := tx.registry.submit(ctx, tx.apply)
 	if c, ok := errors.AsType[*ConflictError[V]](err); ok && c.Name != "" {
 		return 0, fmt.Errorf("commit: %q: %w", c.Name, err)
@@ -199,6 +208,9 @@ func (r *Registry[V]) updateLocked(ctx context.Context, fn func(tx *Tx[V]) error
 		tx.done = true
 		if err := run(func() error { return fn(tx) }); err != nil {
 			return err
+		}
+		if tx.refused != nil {
+			return tx.refused
 		}
 		edit.Apply(tx.write())
 		return nil

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -208,9 +209,6 @@ func TestTransactionReads(t *testing.T) {
 	if err := a.Remove(registry.LocalName); !errors.Is(err, registry.ErrBuiltin) {
 		t.Errorf("Remove(local) = %v, want ErrBuiltin", err)
 	}
-	if err := a.Put("bad", registry.Machine{Name: "bad", Type: registry.TypeSSH}); !errors.Is(err, registry.ErrInvalid) {
-		t.Errorf("Put of ssh without host = %v, want ErrInvalid", err)
-	}
 	all := maps.Collect(a.All())
 	want := map[string]registry.Machine{
 		"local": {Name: "local", Type: "local"}, "own": machineOf("own"), "y": machineOf("y"), "z": machineOf("z"),
@@ -298,5 +296,51 @@ func TestUpdateFallsBackToTheLock(t *testing.T) {
 	}
 	if m, err := r.Get("x"); err != nil || m != generation("x", 10) {
 		t.Errorf("Get = %+v, %v", m, err)
+	}
+}
+
+// A transaction that goes on after a Put was refused does not take effect in
+// part, neither by Commit nor by Update, with the lock or without.
+func TestRefusedPutRefusesTransaction(t *testing.T) {
+	r := open(t, newPath(t), nil)
+	add(t, r, "a")
+	bad := registry.Machine{Name: "bad", Type: registry.TypeSSH}
+	careless := func(tx *tx) error {
+		if err := tx.Put("bad", bad); !errors.Is(err, registry.ErrInvalid) {
+			t.Errorf("Put of ssh without host = %v, want ErrInvalid", err)
+		}
+		return tx.Put("good", machineOf("good"))
+	}
+	tx := r.Begin()
+	if err := careless(tx); err != nil {
+		t.Fatal(err)
+	}
+	if rev, err := tx.Commit(t.Context()); rev != 0 || !errors.Is(err, registry.ErrInvalid) {
+		t.Errorf("Commit = %d, %v, want ErrInvalid", rev, err)
+	}
+	if rev, err := r.Update(t.Context(), careless); rev != 0 || !errors.Is(err, registry.ErrInvalid) {
+		t.Errorf("Update = %d, %v, want ErrInvalid", rev, err)
+	}
+	tries := 0
+	rev, err := r.Update(t.Context(), func(tx *registry.Tx[registry.Machine]) error {
+		tries++
+		if _, err := tx.Get("a"); err != nil {
+			return err
+		}
+		if tries <= 2 { // a conflict, so that the third try is under the lock
+			m := machineOf("a")
+			m.KeyPath = fmt.Sprint(tries)
+			if _, err := r.Add(t.Context(), m); err != nil {
+				return err
+			}
+			return tx.Put("good", machineOf("good"))
+		}
+		return careless(tx)
+	})
+	if rev != 0 || !errors.Is(err, registry.ErrInvalid) || tries != 3 {
+		t.Errorf("Update = %d, %v after %d tries, want ErrInvalid after 3", rev, err, tries)
+	}
+	if _, err := r.Get("good"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("half of a refused transaction took effect: %v", err)
 	}
 }
