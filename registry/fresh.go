@@ -137,6 +137,9 @@ type pace struct {
 const (
 	paceShare = 20 // one part in so many
 	paceBurst = 20 * time.Millisecond
+	// paceMost is the longest pause. What is accounted for is time that passed,
+	// and in that a refresh may have waited for a processor.
+	paceMost = 100 * time.Millisecond
 )
 
 func newPace(now time.Time) pace { return pace{paceBurst, now} }
@@ -151,7 +154,7 @@ func (p *pace) wait(now time.Time) time.Duration {
 // spend accounts for a refresh.
 func (p *pace) spend(start, end time.Time) {
 	p.wait(end)
-	p.allowance -= end.Sub(start)
+	p.allowance = max(p.allowance-end.Sub(start), -paceMost/paceShare)
 }
 
 // maintainer is a store that has something to look after now and then: Latest

@@ -65,7 +65,8 @@ type RefreshPolicy int
 const (
 	// RefreshWatch refreshes when the operating system reports a change to
 	// the directory, and every PollInterval in any case. A stream of changes
-	// is followed at a pace that costs a twentieth of a processor at most.
+	// is followed at a pace: for a twentieth of the time, but with pauses of
+	// a tenth of a second at most.
 	RefreshWatch RefreshPolicy = iota
 	// RefreshPoll looks every PollInterval.
 	RefreshPoll

@@ -40,6 +40,12 @@ func TestPace(t *testing.T) {
 	if busy, share := more*cost, now.Sub(paced)/paceShare; busy < share-cost || busy > share+cost {
 		t.Errorf("busy for %v of %v, want a part in %d", busy, now.Sub(paced), paceShare)
 	}
+	// One refresh that was kept from the processor does not blind the handle.
+	p.spend(now, now.Add(time.Second))
+	now = now.Add(time.Second)
+	if waited := refresh(); waited <= 0 || waited > paceMost {
+		t.Errorf("after a refresh of a second the next one waits for %v, want at most %v", waited, paceMost)
+	}
 	now = now.Add(time.Minute)
 	if waited := refresh(); waited != 0 {
 		t.Errorf("after a quiet minute a refresh waits for %v", waited)
