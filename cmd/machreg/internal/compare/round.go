@@ -23,12 +23,13 @@ type round struct {
 
 	begun time.Time
 
-	mu      sync.Mutex // guards what follows
 	members []*member
-	killed  map[*member]bool
 	kills   int
-	total   tally
-	err     error
+
+	mu     sync.Mutex // guards what follows
+	killed map[*member]bool
+	total  tally
+	err    error
 }
 
 // roundResult is what came of a round.
@@ -146,8 +147,11 @@ func (r *round) follow(m *member) {
 	werr := m.wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.killed[m] && !done {
-		return
+	if r.killed[m] {
+		werr = nil // even if it was done: it may be killed between its last word and its end
+		if !done {
+			err = nil
+		}
 	}
 	if err = errors.Join(err, werr); err != nil {
 		r.err = errors.Join(r.err, fmt.Errorf("worker %d: %w %s", m.process, err, m.errors.String()))
@@ -176,12 +180,12 @@ func (r *round) kill(ctx context.Context, working *sync.WaitGroup) {
 		old := r.members[i]
 		r.mu.Lock()
 		r.killed[old] = true
-		r.kills++
 		r.mu.Unlock()
-		old.cmd.Process.Kill()
+		if old.cmd.Process.Kill() == nil {
+			r.kills++
+		}
 		<-old.gone
-		left := r.workload.window() - time.Since(r.begun)
-		if left <= 0 {
+		if r.left() <= 0 {
 			return
 		}
 		m, err := hire(r.command, r.spec(i))
@@ -193,7 +197,7 @@ func (r *round) kill(ctx context.Context, working *sync.WaitGroup) {
 			r.fail(m.lost(err))
 			return
 		}
-		if err := m.start(left); err != nil {
+		if err := m.start(max(0, r.left())); err != nil {
 			r.fail(m.lost(err))
 			return
 		}
@@ -201,6 +205,9 @@ func (r *round) kill(ctx context.Context, working *sync.WaitGroup) {
 		working.Go(func() { r.follow(m) })
 	}
 }
+
+// left is how much of the window remains.
+func (r *round) left() time.Duration { return r.workload.window() - time.Since(r.begun) }
 
 // settle holds what the workers noted against the file.
 func (r *round) settle(elapsed time.Duration) (*roundResult, error) {
