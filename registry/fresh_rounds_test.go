@@ -30,7 +30,8 @@ func roundsOptions(how string) *registry.Options {
 
 // roleRounds does what its input says, a line each: "write NAME N" makes the
 // machine NAME that generation, "read NAME" answers which one Latest sees,
-// "holds NAME" whether Latest sees machineOf NAME, and "mode" how it knows.
+// "holds NAME" whether Latest sees machineOf NAME, "mode" says how it knows, and
+// "look" has it look after the page, as it does every PollInterval.
 var roleRounds = program("rounds", func(args []string) error {
 	r, err := registry.OpenMachines(args[0], roundsOptions(args[1]))
 	if err != nil {
@@ -60,6 +61,9 @@ var roleRounds = program("rounds", func(args []string) error {
 			fmt.Fprintf(out, "holds %v %v\n", !stale, err)
 		case "mode":
 			fmt.Fprintf(out, "mode %s\n", r.Stats().Latest.Name)
+		case "look":
+			r.Maintain()
+			fmt.Fprintln(out, "looked")
 		}
 		if err := out.Flush(); err != nil {
 			return err

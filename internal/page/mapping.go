@@ -69,7 +69,7 @@ func (m *Mapping) load(word int) (v uint64, ok bool) {
 		}
 		runtime.KeepAlive(m)
 	}()
-	v = atomic.LoadUint64(&m.words[word])
+	v = loadWord(&m.words[word])
 	return v, true
 }
 
@@ -85,7 +85,7 @@ func (m *Mapping) store(off int, v uint64) (ok bool) {
 		}
 		runtime.KeepAlive(m)
 	}()
-	atomic.StoreUint64(&m.words[off/8], v)
+	storeWord(&m.words[off/8], v)
 	return true
 }
 

@@ -5,6 +5,8 @@ package page_test
 import (
 	"os"
 	"runtime/debug"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -43,5 +45,44 @@ func BenchmarkSequence(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		m.Sequence()
+	}
+}
+
+// The page is truncated and made whole again while it is accessed without
+// pause. An access succeeds or does not; the process lives on in either case,
+// under the race detector too.
+func TestTruncatedInMidAccess(t *testing.T) {
+	path := newPage(t)
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	var wg sync.WaitGroup
+	var end atomic.Bool
+	var lost atomic.Int64
+	for range 2 {
+		wg.Go(func() {
+			for !end.Load() {
+				p := newProcess(t, path)
+				m := p.Mapping()
+				if m == nil {
+					continue // it is truncated now
+				}
+				for range 100 {
+					m.Revision()
+					p.End(1)
+				}
+				if _, err := p.State(); err != nil {
+					lost.Add(1)
+				}
+			}
+		})
+	}
+	for n := 0; n < 500 || lost.Load() == 0 && n < 1_000_000; n++ {
+		must(t, os.Truncate(path, 0))
+		must(t, os.WriteFile(path, whole, 0))
+	}
+	end.Store(true)
+	wg.Wait()
+	if lost.Load() == 0 {
+		t.Error("no access met a truncated page")
 	}
 }
