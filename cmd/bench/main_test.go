@@ -6,6 +6,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -141,6 +142,40 @@ func TestGrowthPage(t *testing.T) {
 		if !bytes.Contains(page, []byte("(growth/"+name+".svg)")) {
 			t.Errorf("the page does not show %s.svg", name)
 		}
+	}
+}
+
+// TestDocumentedCommands runs every command with which a document of the
+// repository runs this program, on few machines and for an instant.
+func TestDocumentedCommands(t *testing.T) {
+	command := regexp.MustCompile(`\bgo run \.((?: +-?[\w.,]+)*)`)
+	found := make(map[string]string)
+	err := filepath.WalkDir("../..", func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range command.FindAllSubmatch(text, -1) {
+			found[string(m[1])] = path
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for args, path := range found {
+		t.Run(strings.TrimSpace(args), func(t *testing.T) {
+			dir := t.TempDir()
+			little := []string{"-rounds", "1", "-slice", "20ms", "-sizes", "1000", "-goroutines", "2", "-processes", "2", "-reads", "50",
+				"-json", filepath.Join(dir, "report.json"), "-dir", dir, "-growth-dir", dir}
+			var stdout, stderr bytes.Buffer
+			if code := run(append(strings.Fields(args), little...), &stdout, &stderr); code != 0 || stdout.Len() == 0 {
+				t.Errorf("%s: go run .%s = %d, %d bytes of output\n%s", path, args, code, stdout.Len(), stderr.String())
+			}
+		})
+	}
+	if len(found) < 5 {
+		t.Errorf("only %d commands were found", len(found))
 	}
 }
 

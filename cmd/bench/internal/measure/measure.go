@@ -35,7 +35,6 @@ type Bench struct {
 	Config
 	Report *report.Report
 	filled map[string]bool
-	serial int
 }
 
 // New makes a bench that adds to r.
@@ -126,8 +125,10 @@ func (b *Bench) dir(k peer.Kind, n int) (string, error) {
 		}
 		b.filled[template] = true
 	}
-	b.serial++
-	dir := filepath.Join(b.Dir, fmt.Sprintf("run-%d-%s", b.serial, k.Name))
+	dir, err := os.MkdirTemp(b.Dir, "run-"+k.Name+"-")
+	if err != nil {
+		return "", err
+	}
 	return dir, peer.Copy(dir, template)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -135,7 +136,7 @@ func (b *Bench) wakeup(n int) (err error) {
 		if err != nil {
 			return err
 		}
-		closers = append(closers, p.Close)
+		closers = append(closers, p.Close, func() error { return os.RemoveAll(dir) })
 		var ready told
 		if err := p.Receive(&ready); err != nil {
 			return err

@@ -86,7 +86,8 @@ func work(parent *child.Conn) (err error) {
 	return parent.Send(res)
 }
 
-// workFor lets the goroutines of one process work. A read that returns what
+// workFor lets the goroutines of one process work, each for the slice or for one
+// operation, whichever takes longer. A read that returns what
 // was never written together ends the run.
 func workFor(s peer.Store, spec workSpec) workResult {
 	a, _ := s.(peer.Adder)
@@ -101,7 +102,7 @@ func workFor(s peer.Store, spec workSpec) workResult {
 			written := make(map[string]int)
 			operations, writes := 0, 0
 			var failed error
-			for failed == nil && time.Since(start) < spec.Slice {
+			for failed == nil && (operations == 0 || time.Since(start) < spec.Slice) {
 				if rnd.IntN(100) < spec.Reads {
 					name := names[rnd.IntN(len(names))]
 					var m fleet.Machine

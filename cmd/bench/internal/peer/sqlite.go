@@ -33,7 +33,7 @@ type sqliteStore struct {
 
 func openSQLite(dir string) (_ *sqliteStore, err error) {
 	pragmas := url.Values{"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"}, "_txlock": {"immediate"}}
-	dsn := "file:" + filepath.ToSlash(filepath.Join(dir, "machines.sqlite")) + "?" + pragmas.Encode()
+	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(filepath.Join(dir, "machines.sqlite")), RawQuery: pragmas.Encode()}).String()
 	s := &sqliteStore{}
 	defer func() {
 		if err != nil {
