@@ -131,8 +131,9 @@ func TestAnotherStore(t *testing.T) {
 	defer cancel()
 	var watching sync.WaitGroup
 	seen := make(map[string]bool)
+	changes := watched.Watch(ctx) // of everything after this
 	watching.Go(func() {
-		for change, err := range watched.Watch(ctx) {
+		for change, err := range changes {
 			if err != nil {
 				t.Errorf("watch ended with %v after %d of its machines", err, len(seen))
 				return

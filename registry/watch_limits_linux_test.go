@@ -45,8 +45,9 @@ var roleExhaust = program("exhaust", func(args []string) error {
 	if p := problem(r.Health(), "changes"); p == nil || !errors.Is(p.Err, syscall.EMFILE) || r.Stats().Changes.Name != registry.ModePoll {
 		return fmt.Errorf("Health() = %v with every inotify instance taken, want polling", r.Health())
 	}
+	changes := r.Watch(context.Background()) // of everything after this
 	fmt.Println("polling")
-	for c, err := range r.Watch(context.Background()) {
+	for c, err := range changes {
 		if err != nil || len(c.Added) != 1 {
 			return fmt.Errorf("polling yields %+v, %v", c, err)
 		}
