@@ -107,6 +107,7 @@ func (r *Registry[V]) keepFresh() {
 				case <-time.After(wait):
 				}
 			}
+			r.awaitWrites()
 		case <-tick.C:
 			if m, ok := r.store.(maintainer); ok {
 				m.maintain()
@@ -123,6 +124,33 @@ func (r *Registry[V]) keepFresh() {
 		follow.spend(start, time.Now())
 	}
 }
+
+// awaitWrites waits until no write of this handle is under way, for paceMost at
+// the longest. A commit reads whatever is there, under the lock, and publishes
+// it: where several processes write without pause, reading it before that as
+// well would be work for nothing.
+func (r *Registry[V]) awaitWrites() {
+	limit := time.After(paceMost)
+	for {
+		done, yes := r.queue.busy()
+		if !yes {
+			return
+		}
+		select {
+		case <-done:
+		case <-limit:
+			return
+		case <-r.closing.Done():
+			return
+		}
+		// Who has just been answered may be about to write again.
+		time.Sleep(writePause)
+	}
+}
+
+// writePause is how soon a writer is expected to write again, if it does so
+// without pause.
+const writePause = time.Millisecond
 
 // pace bounds what following other processes costs. A change that comes alone
 // is followed at once. Where commits come without pause, and every one means

@@ -66,7 +66,8 @@ const (
 	// RefreshWatch refreshes when the operating system reports a change to
 	// the directory, and every PollInterval in any case. A stream of changes
 	// is followed at a pace: for a twentieth of the time, but with pauses of
-	// a tenth of a second at most.
+	// a tenth of a second at most. While a write of this handle is under way
+	// its commit does the following, for a tenth of a second at most.
 	RefreshWatch RefreshPolicy = iota
 	// RefreshPoll looks every PollInterval.
 	RefreshPoll

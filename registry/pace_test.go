@@ -1,7 +1,10 @@
 package registry
 
 import (
+	"context"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -52,5 +55,52 @@ func TestPace(t *testing.T) {
 	}
 	if p.allowance > paceBurst {
 		t.Errorf("a quiet minute earns %v", p.allowance)
+	}
+}
+
+// Following others waits for a write of this handle that is under way, and for
+// the next one if that comes at once, but not for ever.
+func TestAwaitWrites(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		writes []time.Duration // how long each takes; there is hardly a pause between them
+		want   time.Duration
+	}{
+		{"none", nil, 0},
+		{"one", []time.Duration{10 * time.Millisecond}, 10*time.Millisecond + writePause},
+		{"two", []time.Duration{10 * time.Millisecond, 20 * time.Millisecond}, 30*time.Millisecond + 3*writePause/2},
+		{"one that hangs", []time.Duration{time.Hour}, paceMost},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := &Registry[string]{closing: context.Background()}
+				begin := func() {
+					if lead, err := r.queue.add(&request[string]{}); err != nil || !lead {
+						t.Errorf("add() = %v, %v, want to lead", lead, err)
+					}
+				}
+				if len(test.writes) > 0 {
+					begin()
+				}
+				var writer sync.WaitGroup
+				writer.Go(func() {
+					for i, d := range test.writes {
+						if i > 0 {
+							time.Sleep(writePause / 2)
+							begin()
+						}
+						time.Sleep(d)
+						r.queue.take(0)
+						r.queue.next(nil)
+					}
+				})
+				start := time.Now()
+				r.awaitWrites()
+				if got := time.Since(start); got != test.want {
+					t.Errorf("waited for %v, want %v", got, test.want)
+				}
+				writer.Wait()
+			})
+		})
 	}
 }

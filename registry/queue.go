@@ -42,16 +42,14 @@ func (a answer) deliver() (Revision, error) {
 // queue holds the writes that wait for a leader, in the order they came.
 type queue[V any] struct {
 	mu      sync.Mutex
-	idle    sync.Cond     // leading became false
 	waiting []*request[V] // guarded by mu
 	leading bool          // guarded by mu: a leader is running
+	rested  chan struct{} // guarded by mu: closed when that leader is done
 	closed  bool          // guarded by mu
 	// abandon stops the leader's wait for the lock; guarded by mu, nil while
 	// it does not wait.
 	abandon func()
 }
-
-func (q *queue[V]) init() { q.idle.L = &q.mu }
 
 // add puts a request in line and reports whether the caller must start a
 // leader.
@@ -62,7 +60,9 @@ func (q *queue[V]) add(w *request[V]) (lead bool, err error) {
 		return false, ErrClosed
 	}
 	q.waiting = append(q.waiting, w)
-	lead, q.leading = !q.leading, true
+	if lead = !q.leading; lead {
+		q.leading, q.rested = true, make(chan struct{})
+	}
 	return lead, nil
 }
 
@@ -90,7 +90,7 @@ func (q *queue[V]) next(abandon func()) (deadline time.Time, ok bool) {
 	defer q.mu.Unlock()
 	if len(q.waiting) == 0 {
 		q.leading, q.abandon = false, nil
-		q.idle.Broadcast()
+		close(q.rested)
 		return time.Time{}, false
 	}
 	q.abandon = abandon
@@ -132,13 +132,20 @@ func (q *queue[V]) expired(now time.Time) []*request[V] {
 	return out
 }
 
+// busy tells whether a leader is running, and when it is done.
+func (q *queue[V]) busy() (done <-chan struct{}, yes bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.rested, q.leading
+}
+
 // close refuses further requests and waits until the present ones are
 // answered.
 func (q *queue[V]) close() {
 	q.mu.Lock()
-	defer q.mu.Unlock()
 	q.closed = true
-	for q.leading {
-		q.idle.Wait()
+	q.mu.Unlock()
+	if done, yes := q.busy(); yes {
+		<-done
 	}
 }

@@ -82,7 +82,6 @@ func newRegistry[V any](codec *snapshot.Codec[V], store Store[V], o Options) *Re
 	r := &Registry[V]{codec: codec, store: store, opts: o, log: o.Logger}
 	r.closing, r.stop = context.WithCancelCause(context.Background())
 	r.publishing.init()
-	r.queue.init()
 	snap, _ := store.Current()
 	r.current.Store(snap)
 	r.warn(nil, snap)
