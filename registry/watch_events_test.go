@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,7 +61,7 @@ func TestDirectoryMadeAgain(t *testing.T) {
 		name string
 		take func(dir string) error
 	}{
-		{"deleted", os.RemoveAll},
+		{"deleted", removeAll},
 		{"moved", func(dir string) error { return os.Rename(dir, dir+".old") }},
 	} {
 		t.Run(gone.name, func(t *testing.T) {
@@ -107,6 +108,17 @@ func TestDirectoryMadeAgain(t *testing.T) {
 			}
 		})
 	}
+}
+
+// removeAll deletes a directory in which a live handle may be looking after its
+// page at this moment.
+func removeAll(dir string) (err error) {
+	for range 1000 {
+		if err = os.RemoveAll(dir); !errors.Is(err, syscall.ENOTEMPTY) {
+			break
+		}
+	}
+	return err
 }
 
 // problem is what Health says of one part, or nil.
