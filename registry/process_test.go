@@ -142,8 +142,20 @@ func (c *child) wait() {
 	}
 }
 
-// kill ends the child the hard way; after wait it does nothing.
+// kill ends the child the hard way; after wait it does nothing. What the child
+// said and nobody has read yet is lost.
 func (c *child) kill() {
 	c.cmd.Process.Kill()
 	c.cmd.Wait()
+}
+
+// killAndRead ends the child the hard way and returns the lines that nobody has
+// read yet.
+func (c *child) killAndRead() (lines []string) {
+	c.cmd.Process.Kill()
+	for line, ok := c.line(); ok; line, ok = c.line() {
+		lines = append(lines, line)
+	}
+	c.cmd.Wait()
+	return lines
 }

@@ -246,8 +246,7 @@ func TestMachineRegistryAtomicWrite(t *testing.T) {
 		for range 1 + rng.IntN(6) {
 			acked, _ = strconv.Atoi(p.read("generation"))
 		}
-		p.kill()
-		for line, ok := p.line(); ok; line, ok = p.line() {
+		for _, line := range p.killAndRead() {
 			acked, _ = strconv.Atoi(strings.TrimPrefix(line, "generation "))
 		}
 		raw := mustParse(t, path)
