@@ -38,7 +38,7 @@ func ExampleNew() {
 	defer os.RemoveAll(dir)
 
 	lock := filelock.New(filepath.Join(dir, "locks", "deploy.lock"), &filelock.Options{
-		Timeout: 50 * time.Millisecond,
+		Timeout: time.Second,
 		Program: "deploy",
 	})
 	defer lock.Close() // removes the lock file if nobody holds it

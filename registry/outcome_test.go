@@ -272,7 +272,7 @@ func TestUpdateMustNotCommitItself(t *testing.T) {
 func TestHangingUpdateDoesNotHangOthers(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	r := open(t, path, &registry.Options{LockTimeout: 50 * time.Millisecond})
+	r := open(t, path, &registry.Options{LockTimeout: 2 * time.Second})
 	free := occupy(t, r)
 	at := r.Revision()
 	if _, err := r.Add(t.Context(), machineOf("late")); !errors.Is(err, registry.ErrLockTimeout) {

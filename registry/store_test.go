@@ -177,7 +177,7 @@ func TestAnotherStore(t *testing.T) {
 
 func TestStoreOutcomes(t *testing.T) {
 	e := newEngine(t)
-	r := e.open(t, &registry.Options{LockTimeout: 10 * time.Millisecond})
+	r := e.open(t, &registry.Options{LockTimeout: 500 * time.Millisecond})
 	put := func(name string, conds ...registry.Condition) (registry.Revision, error) {
 		return r.Put(t.Context(), name, machineOf(name), conds...)
 	}
