@@ -155,7 +155,8 @@ func (c *Codec[V]) parseEntry(name string, value int, body []byte) (*entry[V], e
 	return c.entryOf(name, string(body[:end]), body[value:end])
 }
 
-// parseMembers checks what stands between the collection and the checksum.
+// parseMembers checks what stands between the collection and the checksum: the
+// members that are not this library's, joined as Encode joins them.
 func (c *Codec[V]) parseMembers(body []byte, prev *Snapshot[V]) (string, bool) {
 	if len(body) == 0 {
 		return "", true
@@ -171,13 +172,18 @@ func (c *Codec[V]) parseMembers(body []byte, prev *Snapshot[V]) (string, bool) {
 	if !jsontext.Value(object).IsValid() {
 		return "", false
 	}
-	some := false
+	rest := text
 	for m := range membersOf(object) {
 		name := unquoted(m.name)
 		if name == c.schema.Collection || slices.Contains(reserved, name) {
 			return "", false
 		}
-		some = true
+		if rest, ok = bytes.CutPrefix(rest, m.text); ok && len(rest) > 0 {
+			rest, ok = bytes.CutPrefix(rest, []byte(entryEnd))
+		}
+		if !ok {
+			return "", false
+		}
 	}
-	return string(text), some
+	return string(text), len(text) > 0 && len(rest) == 0
 }
