@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A change that comes alone is followed at once, a stream of them for a tenth
-// of the time, and a quiet moment earns the next burst.
+// A change that comes alone is followed at once, a stream of them for a
+// twentieth of the time, and a quiet moment earns the next burst.
 func TestPace(t *testing.T) {
 	const cost = 5 * time.Millisecond
 	begin := time.Now()

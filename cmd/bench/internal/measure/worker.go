@@ -87,8 +87,8 @@ func work(parent *child.Conn) (err error) {
 }
 
 // workFor lets the goroutines of one process work, each for the slice or for one
-// operation, whichever takes longer. A read that returns what
-// was never written together ends the run.
+// operation, whichever takes longer. A read that returns what was never written
+// together ends the run.
 func workFor(s peer.Store, spec workSpec) workResult {
 	a, _ := s.(peer.Adder)
 	names := fleet.Lookups(spec.Size)
