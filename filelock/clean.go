@@ -14,15 +14,22 @@ import (
 // lockSuffix is what CleanStaleLocks knows lock files by.
 const lockSuffix = ".lock"
 
-// Close removes the lock's files if nobody holds the lock at this moment, and
-// makes later acquisitions through l fail. Locks held through l stay held.
-// Closing again does nothing and returns nil. It does not wait.
+// Close makes later acquisitions through l fail, and removes the lock's files
+// unless the lock is held at this moment. Locks held through l stay held. Files
+// that Close may not or cannot remove stay, which is always safe and no error.
+// The error is about what has to be mended: it matches [ErrUnsafe], or says that
+// the lock taken for the removal could not be let go of and keeps others out
+// until this process ends. Closing again does nothing and returns nil. Close does
+// not wait.
 func (l *Lock) Close() error {
 	if l.closed.Swap(true) {
 		return nil
 	}
 	_, err := l.removeIfFree(openExisting)
-	return err
+	if errors.Is(err, errStillHeld) || errors.Is(err, ErrUnsafe) {
+		return err
+	}
+	return nil
 }
 
 // removeIfFree tells whether it removed the lock file.

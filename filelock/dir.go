@@ -6,10 +6,15 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // dirPerm is narrowed by the umask.
 const dirPerm fs.FileMode = 0o755
+
+// errNoBase is matched by the error for a lock directory that is missing and may
+// not be made, because it is not below an existing base.
+var errNoBase = fmt.Errorf("no directory to make the lock directory in: %w", fs.ErrNotExist)
 
 // prepareDir makes sure that the lock directory exists and can be trusted. The
 // check comes before every acquisition, because the directory may be replaced
@@ -18,7 +23,7 @@ const dirPerm fs.FileMode = 0o755
 func (l *Lock) prepareDir() error {
 	for vanished := 0; ; vanished++ {
 		err := l.prepareDirOnce()
-		if !errors.Is(err, fs.ErrNotExist) || vanished == maxVanished {
+		if !errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNoBase) || vanished == maxVanished {
 			return err
 		}
 	}
@@ -32,7 +37,7 @@ func (l *Lock) prepareDirOnce() error {
 		if err := checkAncestors(l.dir); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(l.dir, dirPerm); err != nil {
+		if err := l.makeDir(); err != nil {
 			return err
 		}
 		info, err = os.Lstat(l.dir)
@@ -50,6 +55,31 @@ func (l *Lock) prepareDirOnce() error {
 		return err
 	}
 	l.checkedDir.Store(&info)
+	return nil
+}
+
+// makeDir makes the lock directory and its missing parents. Below a base it makes
+// one level at a time, so that a base that is moved away meanwhile stays away.
+func (l *Lock) makeDir() error {
+	if l.base == "" {
+		return os.MkdirAll(l.dir, dirPerm)
+	}
+	below, err := filepath.Rel(l.base, l.dir)
+	if err != nil || below == "." || !filepath.IsLocal(below) {
+		return fmt.Errorf("%w: %q is not below %q", errNoBase, l.dir, l.base)
+	}
+	if _, err := os.Stat(l.base); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w: %q", errNoBase, l.base)
+	} else if err != nil {
+		return err
+	}
+	dir := l.base
+	for name := range strings.SplitSeq(below, string(filepath.Separator)) {
+		dir = filepath.Join(dir, name)
+		if err := os.Mkdir(dir, dirPerm); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -91,7 +91,7 @@ func TestKilledHolderFreesTheLock(t *testing.T) {
 		}
 		got <- err
 	}()
-	awaitHelpers(t, 1)
+	awaitHelpers(t, l.Path())
 	killed := time.Now()
 	if err := holder.cmd.Process.Kill(); err != nil {
 		t.Fatal(err)

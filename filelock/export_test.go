@@ -19,6 +19,18 @@ func PendingWaits() (helpers, slots int) {
 	return helpers, len(waits.slots)
 }
 
+// PendingOn returns how many blocking calls wait for the file at path.
+func PendingOn(path string) (helpers int) {
+	waits.mu.Lock()
+	defer waits.mu.Unlock()
+	for key, s := range waits.slots {
+		if key.path == path && s.pending != nil {
+			helpers++
+		}
+	}
+	return helpers
+}
+
 const (
 	QueueSuffix  = queueSuffix
 	HolderSuffix = holderSuffix
@@ -37,5 +49,9 @@ func LivenessOf(pid int, start string) Liveness { return processLiveness(pid, st
 // StartToken identifies a process among those that had its PID.
 func StartToken(pid int) string { return startToken(pid) }
 
-// QueuePatience bounds the wait at the turnstile.
-const QueuePatience = queuePatience
+// QueuePatience bounds the wait at the turnstile; FirstLook is how long it lasts at
+// least if the time allows.
+const (
+	QueuePatience = queuePatience
+	FirstLook     = firstLook
+)

@@ -10,8 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gofrs/flock"
-
 	"github.com/machreg/machreg/filelock"
 )
 
@@ -87,14 +85,7 @@ func TestWaiterGoesNext(t *testing.T) {
 		first := mustLock(t, l)
 		waiter := startChild(t, "hold", l.Path(), "exclusive", "10s")
 		waiter.read("acquiring")
-		eventually(t, "the waiter to pass the turnstile", func() bool {
-			f := flock.New(l.Path() + filelock.QueueSuffix)
-			free := must[bool](t)(f.TryLock())
-			if err := f.Unlock(); err != nil {
-				t.Fatal(err)
-			}
-			return !free
-		})
+		waiter.awaitBlocked(l.Path())
 		mustUnlock(t, first)
 		if h, err := l.LockTimeout(t.Context(), 50*time.Millisecond); !errors.Is(err, filelock.ErrTimeout) {
 			t.Errorf("round %d: Lock after an unlock, with a waiter = %v, want ErrTimeout, because it is the waiter's", round, err)
@@ -120,7 +111,7 @@ func TestReadersDoNotStarveWriter(t *testing.T) {
 		}
 		wrote <- err
 	}()
-	awaitHelpers(t, 1)
+	awaitHelpers(t, l.Path())
 	if h, err := l.RLockTimeout(t.Context(), 20*time.Millisecond); !errors.Is(err, filelock.ErrTimeout) {
 		t.Errorf("RLock while a writer waits = %v, want ErrTimeout", err)
 		if err == nil {

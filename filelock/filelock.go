@@ -8,10 +8,15 @@
 //     whether they are goroutines or processes, and also when the lock file is
 //     removed under the rule of [Held.UnlockAndRemove] meanwhile.
 //  2. A waiter sleeps in the kernel until the lock is handed over; it does not
-//     poll. Waiters of different processes take turns.
+//     poll. Waiters of different processes take turns. A waiter whose turn does
+//     not come wakes a few times to see whether the next in turn is stopped.
 //  3. Every wait ends: with the lock, with the context, or with the timeout.
-//     The error names the recorded holder.
+//     The error names the holder, as far as it is known.
 //  4. A process that dies gives up its locks at that moment, whatever killed it.
+//     One that is stopped (SIGSTOP) keeps the locks that it holds. If it was
+//     stopped while it waited, it keeps no other process out of a free lock: it
+//     costs each of them about 50 ms once, or half of the timeout if that is
+//     shorter.
 //  5. Between goroutines, an unlock is ordered before the next acquisition also
 //     for the Go memory model, so a lock can guard memory too.
 //  6. Nothing is followed out of the lock directory: a lock directory or lock
@@ -21,8 +26,11 @@
 // It does not guarantee that a holder survives somebody else deleting the lock
 // file by hand: [Held.Verify] notices that, and a careful holder asks it before
 // the step that cannot be taken back. It steals no lock, however long the holder
-// has been stopped. On a network file system it is as good as that system's
-// flock.
+// has been stopped. While the next in turn is stopped, an attempt that does not
+// wait, such as [Lock.TryLock], can fail because a waiter tries the lock at that
+// instant; and on systems other than Linux, readers that could join the readers
+// inside wait for a second first. On a network file system it is as good as that
+// system's flock.
 //
 // Three files belong to a lock at path P: P itself, P.queue (the turnstile,
 // for fairness only) and P.holder (who holds it, for messages only). They are
@@ -64,6 +72,12 @@ type Options struct {
 	// Program is what a holder is called in the errors of those that wait for
 	// it; empty means the base name of os.Args[0].
 	Program string
+
+	// Base, if not empty, is a directory that no acquisition makes. A missing lock
+	// directory is made only below it: if Base itself is missing, or the lock
+	// directory is missing and elsewhere, the error matches [os.ErrNotExist]. Empty
+	// means that all missing parents of the lock directory are made.
+	Base string
 }
 
 // Lock is a named place to lock. It holds nothing itself: each acquisition
@@ -72,6 +86,7 @@ type Options struct {
 type Lock struct {
 	path    string // absolute if the working directory could be told
 	dir     string
+	base    string // as dir; or empty
 	timeout time.Duration
 	program string
 
@@ -80,21 +95,21 @@ type Lock struct {
 }
 
 // New returns the lock at path. It creates nothing on disk; the lock directory,
-// which is path's parent, is created by the first acquisition. A relative path
-// is resolved against the working directory now.
+// which is path's parent, is created by the first acquisition. Relative paths
+// are resolved against the working directory now.
 func New(path string, opts *Options) *Lock {
 	if opts == nil {
 		opts = &Options{}
 	}
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	path = filepath.Clean(path)
+	path = absolute(path)
 	l := &Lock{
 		path:    path,
 		dir:     filepath.Dir(path),
 		timeout: opts.Timeout,
 		program: opts.Program,
+	}
+	if opts.Base != "" {
+		l.base = absolute(opts.Base)
 	}
 	if l.timeout == 0 {
 		l.timeout = DefaultTimeout
@@ -103,6 +118,13 @@ func New(path string, opts *Options) *Lock {
 		l.program = defaultProgram()
 	}
 	return l
+}
+
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return filepath.Clean(path)
 }
 
 var defaultProgram = sync.OnceValue(func() string {
@@ -118,9 +140,9 @@ func (l *Lock) Path() string { return l.path }
 // Lock acquires the lock exclusively. It waits until no other acquisition of
 // the same path, shared or exclusive, in this or another process, holds it, but
 // not longer than ctx and Options.Timeout allow; it then returns a
-// [*TimeoutError]. It creates the lock directory if that is missing, and
-// returns an error matching [ErrUnsafe] if the directory or a lock file cannot
-// be trusted, and one matching [os.ErrClosed] after [Lock.Close].
+// [*TimeoutError]. It creates the lock directory if that is missing (see
+// Options.Base), and returns an error matching [ErrUnsafe] if the directory or a
+// lock file cannot be trusted, and one matching [os.ErrClosed] after [Lock.Close].
 func (l *Lock) Lock(ctx context.Context) (*Held, error) {
 	return l.acquire(ctx, exclusive, l.timeout)
 }

@@ -20,7 +20,7 @@ type Holder struct {
 	PID     int
 	Host    string
 	Program string
-	Since   time.Time // when the lock was acquired, by the holder's clock
+	Since   time.Time // when the lock was acquired, by the holder's clock; zero if unknown
 	Alive   Liveness
 
 	start string // identifies the process among those that had this PID; "" if unknown
@@ -56,13 +56,17 @@ func (h *Holder) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "pid %d (%s) on %s", h.PID, printable(h.Program), printable(h.Host))
 	since := roundAge(time.Since(h.Since))
-	switch h.Alive {
-	case NotRunning: // nobody knows for how long it held the lock
+	known := !h.Since.IsZero()
+	switch {
+	case h.Alive == NotRunning && known: // for how long it held the lock is unknown
 		fmt.Fprintf(&b, ", which took it %v ago and is not running", since)
-	case Stopped:
-		fmt.Fprintf(&b, " for %v, stopped", since)
-	default:
+	case h.Alive == NotRunning:
+		b.WriteString(", which is not running")
+	case known:
 		fmt.Fprintf(&b, " for %v", since)
+	}
+	if h.Alive == Stopped {
+		b.WriteString(", stopped")
 	}
 	return b.String()
 }
@@ -102,6 +106,23 @@ func (l *Lock) Holder() (Holder, error) {
 	}
 	h.Alive = livenessOf(h)
 	return h, nil
+}
+
+// FlockHolder returns a process that holds a flock on the file at path, which need
+// not be a lock file of this package; a stopped one, if there are several. The
+// answer is for messages only: it is what the kernel shows of itself at one
+// moment. Not ok means that the holder is unknown, as it always is on systems
+// other than Linux, for processes of another host or container, and on file
+// systems whose files have other numbers inside the kernel. FlockHolder does not
+// touch the lock.
+func FlockHolder(path string) (h Holder, ok bool) {
+	for _, pid := range flockHolders(path) {
+		alive := processLiveness(pid, "")
+		if !ok || alive == Stopped {
+			h, ok = Holder{PID: pid, Host: self().Host, Program: processName(pid), Alive: alive}, true
+		}
+	}
+	return h, ok
 }
 
 func livenessOf(h Holder) Liveness {

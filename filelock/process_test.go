@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"github.com/machreg/machreg/filelock"
 )
 
@@ -45,6 +47,8 @@ var children = map[string]func(args []string) error{
 	"hold":    childHold,
 	"cycle":   childCycle,
 	"compete": childCompete,
+	"flock":   childFlock,
+	"close":   childClose,
 }
 
 var childInput = bufio.NewReader(os.Stdin)
@@ -84,6 +88,25 @@ func childHold(args []string) error {
 		return err
 	}
 	return h.Unlock()
+}
+
+// childFlock locks the files at PATH... and leaves no record.
+func childFlock(paths []string) error {
+	for _, path := range paths {
+		f := flock.New(path)
+		if err := f.Lock(); err != nil {
+			return err
+		}
+		defer f.Unlock()
+	}
+	fmt.Println("locked")
+	return awaitParent()
+}
+
+// childClose closes the lock at PATH and says what came of it.
+func childClose(args []string) error {
+	fmt.Printf("closed %v\n", filelock.New(args[0], nil).Close())
+	return nil
 }
 
 // childCycle acquires PATH and removes it N times, with the identity check or

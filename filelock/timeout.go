@@ -18,7 +18,7 @@ type TimeoutError struct {
 	Path    string
 	Timeout time.Duration // the bound of the acquisition; zero or negative: it did not wait
 	Waited  time.Duration // how long it lasted
-	Holder  *Holder       // the recorded exclusive holder; nil if unknown, as shared holders are
+	Holder  *Holder       // nil if unknown, as shared holders are unless the system shows them
 	Err     error         // the context's cause if the context ended, else nil
 
 	cancelled bool
@@ -58,7 +58,15 @@ func (l *Lock) timedOut(ctx context.Context, start time.Time, limit time.Duratio
 		Err:       context.Cause(ctx),
 		cancelled: errors.Is(ctx.Err(), context.Canceled),
 	}
-	if holder, err := l.Holder(); err == nil {
+	holder, err := l.Holder()
+	if err != nil || holder.Alive == NotRunning {
+		// A process that was stopped when the kernel had given it the lock has left
+		// no record.
+		if h, ok := FlockHolder(l.path); ok {
+			holder, err = h, nil
+		}
+	}
+	if err == nil {
 		e.Holder = &holder
 	}
 	return e

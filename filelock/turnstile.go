@@ -4,15 +4,9 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
-	"time"
 
 	"github.com/gofrs/flock"
 )
-
-// queuePatience is how long an acquisition waits at the turnstile. It is well
-// above a round of short holds among many processes, and bounds what a process
-// that was stopped inside the turnstile costs the others: once each, see errStuck.
-const queuePatience = time.Second
 
 // turnstileOff lets a measurement show what the turnstile is good for.
 var turnstileOff atomic.Bool
@@ -28,6 +22,10 @@ var turnstileOff atomic.Bool
 //  2. A unlocks and wants the lock again. It must pass the turnstile, which is B's.
 //  3. B wakes, has the lock, and leaves the turnstile to C; A comes after C.
 //
+// A process that is stopped at step 2 or 3 keeps the turnstile. So who waits for
+// the turnstile looks now and then whether it is held in vain (see patience), and
+// then goes round it.
+//
 // Shared and exclusive acquisitions pass alike. The price is a change of process
 // for each hold under contention, which costs up to a third of the acquisitions
 // (TestCompetition), for half the longest waits among writers, and less than a
@@ -39,25 +37,30 @@ type turnstilePass struct {
 	fl   *flock.Flock // nil: went around it
 }
 
-// enterTurnstile returns errGaveUp if ctx ended meanwhile.
+// enterTurnstile returns errGaveUp if ctx ended meanwhile and the lock at path is
+// taken.
 func enterTurnstile(ctx context.Context, path string) (turnstilePass, error) {
 	if turnstileOff.Load() {
 		return turnstilePass{}, nil
 	}
-	path += queueSuffix
-	fl, err := waits.wait(ctx, path, exclusive, queuePatience)
-	if errors.Is(err, errGaveUp) || errors.Is(err, ErrUnsafe) {
+	queue := path + queueSuffix
+	fl, err := waits.wait(ctx, queue, exclusive, &patience{path: path})
+	switch {
+	case errors.Is(err, errGaveUp) && errors.Is(ctx.Err(), context.DeadlineExceeded) && lockIsFree(path):
+		// There is no time left to be sure that the turnstile is held in vain, but
+		// a free lock is no reason to fail.
+		return turnstilePass{}, nil
+	case errors.Is(err, errGaveUp), errors.Is(err, ErrUnsafe):
 		return turnstilePass{}, err
-	}
-	if err != nil {
+	case err != nil:
 		return turnstilePass{}, nil
 	}
-	pass := turnstilePass{path, fl}
+	pass := turnstilePass{queue, fl}
 	info, err := fl.Stat()
 	if err != nil {
 		return pass, nil
 	}
-	if err := checkRegular(path, info); err != nil {
+	if err := checkRegular(queue, info); err != nil {
 		pass.leave()
 		return turnstilePass{}, err
 	}

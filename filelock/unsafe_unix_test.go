@@ -119,6 +119,9 @@ func TestUnsafeDirectoriesAreRefused(t *testing.T) {
 		if _, err := l.Lock(t.Context()); !errors.Is(err, filelock.ErrUnsafe) {
 			t.Errorf("Lock = %v, want ErrUnsafe", err)
 		}
+		if err := l.Close(); !errors.Is(err, filelock.ErrUnsafe) {
+			t.Errorf("Close = %v, want ErrUnsafe", err)
+		}
 	})
 }
 
@@ -178,26 +181,36 @@ func TestPermissionsFollowUmask(t *testing.T) {
 	}
 }
 
-// TestOtherUser locks as a user who may only read the lock file.
-func TestOtherUser(t *testing.T) {
+// asOtherUser returns a directory that is closed to no user, and a function that
+// starts a child program there as a user who is not us.
+func asOtherUser(t *testing.T) (dir string, startOther func(role string, args ...string) *child) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("LOUD SKIP: becoming another user takes root")
 	}
 	// A directory of its own, because those of the tests are closed to others.
-	dir := must[string](t)(os.MkdirTemp("", "filelock"))
-	defer removeAll(t, dir)
+	dir = must[string](t)(os.MkdirTemp("", "filelock"))
+	t.Cleanup(func() { removeAll(t, dir) })
 	chmod(t, dir, 0o755)
 	program := filepath.Join(dir, "program")
 	if err := os.WriteFile(program, must[[]byte](t)(os.ReadFile(must[string](t)(os.Executable()))), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	return dir, func(role string, args ...string) *child {
+		cmd := exec.Command(program, args...)
+		cmd.Dir = dir
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		return start(t, cmd, role)
+	}
+}
+
+// TestOtherUser locks as a user who may only read the lock file.
+func TestOtherUser(t *testing.T) {
+	dir, startOther := asOtherUser(t)
 	path := filepath.Join(dir, "r.lock")
 	mustUnlock(t, mustLock(t, filelock.New(path, nil)))
 	for mode, want := range map[string]string{"exclusive": "error", "shared": "held"} {
-		cmd := exec.Command(program, "r.lock", mode, "1s")
-		cmd.Dir = dir
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 12345, Gid: 12345}}
-		c := start(t, cmd, "hold")
+		c := startOther("hold", "r.lock", mode, "1s")
 		c.read("acquiring")
 		if got := c.read(want); want == "error" && !strings.Contains(got, "permission denied") {
 			t.Errorf("%s lock by a user who may only read: %s, want permission denied", mode, got)
@@ -208,5 +221,49 @@ func TestOtherUser(t *testing.T) {
 			}
 		}
 		c.wait()
+	}
+}
+
+// TestCloseMayNotRemove: leaving the files is no fault, whatever it is that
+// another user may not do.
+func TestCloseMayNotRemove(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		dirMode, mode   os.FileMode
+		parentMode      os.FileMode
+		companionsOther bool
+	}{
+		{"may not open the file", 0o755, 0o600, 0o755, false},
+		{"may read the file", 0o755, 0o644, 0o755, false},
+		{"may write the file", 0o755, 0o666, 0o755, false},
+		{"may not remove others' files", 0o777 | os.ModeSticky, 0o666, 0o755, false},
+		{"may not search the directory", 0o700, 0o666, 0o755, false},
+		{"may not search its parent", 0o755, 0o666, 0o700, false},
+		{"may remove the lock but not its companions", 0o777 | os.ModeSticky, 0o666, 0o755, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir, startOther := asOtherUser(t)
+			path := filepath.Join(dir, "parent", "locks", "r.lock")
+			mustUnlock(t, mustLock(t, filelock.New(path, nil)))
+			for _, suffix := range []string{"", filelock.QueueSuffix, filelock.HolderSuffix} {
+				chmod(t, path+suffix, tt.mode)
+			}
+			if tt.companionsOther {
+				if err := os.Chown(path, 65534, 65534); err != nil {
+					t.Fatal(err)
+				}
+			}
+			chmod(t, filepath.Dir(path), tt.dirMode)
+			chmod(t, filepath.Join(dir, "parent"), tt.parentMode)
+			c := startOther("close", path)
+			if got := c.read("closed"); got != "<nil>" {
+				t.Errorf("Close = %s, want <nil>", got)
+			}
+			c.wait()
+			if left := exists(t, path); left == tt.companionsOther {
+				t.Errorf("the lock file is there = %v, want %v", left, !tt.companionsOther)
+			}
+			mustUnlock(t, must[*filelock.Held](t)(filelock.New(path, nil).TryLock()))
+		})
 	}
 }

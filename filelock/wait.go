@@ -3,6 +3,7 @@ package filelock
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -20,11 +21,15 @@ const (
 // errGaveUp means that the lock was not free, or that the context ended first.
 var errGaveUp = errors.New("lock not acquired")
 
-// errStuck means that waiting longer than the caller's patience did not help.
+// errStillHeld means that a lock could not be let go of: it keeps others out until
+// this process ends.
+var errStillHeld = errors.New("still held")
+
+// errStuck means that the waiter lost its patience.
 var errStuck = errors.New("lock not handed over")
 
-// forever as a patience leaves the end of a wait to its context.
-const forever time.Duration = 0
+// forever leaves the end of a wait to its context.
+var forever *patience
 
 // waitTable hands kernel locks to goroutines. A call that blocks in the kernel
 // cannot be taken back, so it is made by a helper goroutine, and a waiter that
@@ -64,7 +69,7 @@ type helper struct {
 	// guarded by waitTable.mu
 	wanted   bool // somebody waits for done and takes over fl
 	finished bool // the call has returned
-	stuck    bool // somebody lost patience with it
+	stuck    bool // a waiter lost its patience with it
 }
 
 var waits = waitTable{slots: make(map[slotKey]*slot)}
@@ -100,8 +105,7 @@ func (t *waitTable) endTurn(key slotKey, s *slot, fl *flock.Flock) {
 	t.leaveLocked(key)
 }
 
-// release unlocks what try or wait returned. After an error the lock is still
-// held.
+// release unlocks what try or wait returned. Its error matches errStillHeld.
 //
 // Where locks belong to the process (processWideLocks), closing any descriptor
 // of the file drops them all. There every lock is exclusive and keeps the turn,
@@ -109,7 +113,7 @@ func (t *waitTable) endTurn(key slotKey, s *slot, fl *flock.Flock) {
 func (t *waitTable) release(path string, fl *flock.Flock) error {
 	t.order()
 	if err := unlock(fl); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", errStillHeld, err)
 	}
 	if processWideLocks {
 		key := slotKey{path, exclusive}
@@ -168,10 +172,10 @@ func (t *waitTable) try(path string, m mode, o openMode) (*flock.Flock, error) {
 	return fl, nil
 }
 
-// wait returns the locked file; errGaveUp if ctx ended first, errStuck if the
-// kernel had not handed the lock over after patience, now or when somebody
-// waited for it before.
-func (t *waitTable) wait(ctx context.Context, path string, m mode, patience time.Duration) (*flock.Flock, error) {
+// wait returns the locked file; errGaveUp if ctx ended first, errStuck if p was
+// lost, now or when another goroutine waited for the same helper before. A ctx
+// that has ended already leaves time for one try.
+func (t *waitTable) wait(ctx context.Context, path string, m mode, p *patience) (*flock.Flock, error) {
 	if processWideLocks {
 		m = exclusive
 	}
@@ -179,16 +183,21 @@ func (t *waitTable) wait(ctx context.Context, path string, m mode, patience time
 	s := t.enter(key)
 	select {
 	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.leaveLocked(key)
-		return nil, errGaveUp
+	default:
+		if err := s.awaitTurn(ctx, p); err != nil {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if s.pending != nil && err == errStuck {
+				s.pending.stuck = true
+			}
+			t.leaveLocked(key)
+			return nil, err
+		}
 	}
 	var locked *flock.Flock
 	defer func() { t.endTurn(key, s, locked) }()
 
-	h, err := t.join(s, path, patience)
+	h, err := t.join(s, path, p)
 	if err != nil {
 		return nil, err
 	}
@@ -203,17 +212,33 @@ func (t *waitTable) wait(ctx context.Context, path string, m mode, patience time
 		}
 		h = t.start(key, s, path, fl, m)
 	}
-	err = t.await(ctx, s, h, patience)
+	err = t.await(ctx, h, p)
 	if err == nil {
 		locked = h.fl
 	}
 	return locked, err
 }
 
+// awaitTurn returns nil when the caller has the turn.
+func (s *slot) awaitTurn(ctx context.Context, p *patience) error {
+	for {
+		select {
+		case s.turn <- struct{}{}:
+			return nil
+		case <-ctx.Done():
+			return errGaveUp
+		case <-p.next(ctx):
+			if p.lost(ctx) {
+				return errStuck
+			}
+		}
+	}
+}
+
 // join claims the pending helper, if there is one and it waits for the file that
 // is at the path now. A helper left on a file that was removed since is
 // forgotten: it lets go by itself whenever it gets the lock.
-func (t *waitTable) join(s *slot, path string, patience time.Duration) (*helper, error) {
+func (t *waitTable) join(s *slot, path string, p *patience) (*helper, error) {
 	t.mu.Lock()
 	h := s.pending
 	t.mu.Unlock()
@@ -230,7 +255,7 @@ func (t *waitTable) join(s *slot, path string, patience time.Duration) (*helper,
 		s.pending = nil
 		return nil, nil
 	}
-	if h.stuck && patience != forever {
+	if h.stuck && p != forever {
 		return nil, errStuck
 	}
 	h.wanted = true
@@ -266,21 +291,27 @@ func (t *waitTable) start(key slotKey, s *slot, path string, fl *flock.Flock, m 
 }
 
 // await waits for h, which the caller has claimed.
-func (t *waitTable) await(ctx context.Context, s *slot, h *helper, patience time.Duration) error {
+func (t *waitTable) await(ctx context.Context, h *helper, p *patience) error {
 	var lost <-chan time.Time
-	if patience != forever {
-		timer := time.NewTimer(patience)
+	if p != forever {
+		timer := time.NewTimer(queuePatience)
 		defer timer.Stop()
 		lost = timer.C
 	}
 	var reason error
-	select {
-	case <-h.done:
-		return h.err
-	case <-ctx.Done():
-		reason = errGaveUp
-	case <-lost:
-		reason = errStuck
+	for reason == nil {
+		select {
+		case <-h.done:
+			return h.err
+		case <-ctx.Done():
+			reason = errGaveUp
+		case <-lost:
+			reason = errStuck
+		case <-p.next(ctx):
+			if p.lost(ctx) {
+				reason = errStuck
+			}
+		}
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

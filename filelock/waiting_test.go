@@ -23,13 +23,13 @@ func eventually(t testing.TB, what string, reached func() bool) {
 	}
 }
 
-// awaitHelpers waits until n blocking calls are under way in this process.
-func awaitHelpers(t testing.TB, n int) {
+// awaitHelpers waits until this process has a blocked call for the file at each
+// path. Calls for other files do not count: an earlier test may have left some.
+func awaitHelpers(t testing.TB, paths ...string) {
 	t.Helper()
-	eventually(t, "blocked calls", func() bool {
-		helpers, _ := filelock.PendingWaits()
-		return helpers == n
-	})
+	for _, path := range paths {
+		eventually(t, "a blocked call for "+path, func() bool { return filelock.PendingOn(path) == 1 })
+	}
 }
 
 // awaitQuiet waits until nothing of the package runs and the goroutines are as
@@ -67,11 +67,14 @@ func TestGivenUpWaits(t *testing.T) {
 				})
 			}
 			// One waits for the lock, one at the turnstile, the others for their turn.
-			awaitHelpers(t, 2)
+			queue := l.Path() + filelock.QueueSuffix
+			awaitHelpers(t, l.Path(), queue)
 			cancel()
 			wg.Wait()
-			if helpers, _ := filelock.PendingWaits(); helpers > 2 {
-				t.Errorf("%d helpers left by %d waiters, want at most one for the lock and one for the turnstile", helpers, waiters)
+			for _, path := range []string{l.Path(), queue} {
+				if helpers := filelock.PendingOn(path); helpers > 1 {
+					t.Errorf("%d helpers for %s left by %d waiters, want at most one", helpers, path, waiters)
+				}
 			}
 			eventually(t, "all goroutines but the helpers to end", func() bool { return runtime.NumGoroutine() <= before+2 })
 
@@ -99,7 +102,7 @@ func TestGivenUpWaitDoesNotKeepReadersOut(t *testing.T) {
 	if _, err := l.LockTimeout(t.Context(), 10*time.Millisecond); !errors.Is(err, filelock.ErrTimeout) {
 		t.Fatalf("Lock = %v, want ErrTimeout", err)
 	}
-	awaitHelpers(t, 1)
+	awaitHelpers(t, l.Path())
 	h := must[*filelock.Held](t)(l.RLock(t.Context()))
 	mustUnlock(t, h)
 	startHolder(t, l.Path(), "shared").wait()
@@ -115,7 +118,7 @@ func TestNextAcquirerJoinsHelper(t *testing.T) {
 		if _, err := l.LockTimeout(t.Context(), time.Millisecond); !errors.Is(err, filelock.ErrTimeout) {
 			t.Fatalf("Lock = %v, want ErrTimeout", err)
 		}
-		if helpers, _ := filelock.PendingWaits(); helpers > 1 {
+		if helpers := filelock.PendingOn(l.Path()) + filelock.PendingOn(l.Path()+filelock.QueueSuffix); helpers > 1 {
 			t.Fatalf("%d helpers, want at most one", helpers)
 		}
 	}
@@ -129,7 +132,7 @@ func TestHelperOnRemovedFileIsNotJoined(t *testing.T) {
 	if _, err := l.LockTimeout(t.Context(), 10*time.Millisecond); !errors.Is(err, filelock.ErrTimeout) {
 		t.Fatalf("Lock = %v, want ErrTimeout", err)
 	}
-	awaitHelpers(t, 1)
+	awaitHelpers(t, l.Path())
 	removeAll(t, filepath.Dir(l.Path()))
 	// The old file stays locked, and the helper waits for it.
 	h := mustLock(t, l)
@@ -155,7 +158,7 @@ func TestWaitersMoveToNewFile(t *testing.T) {
 			got <- err
 		}()
 	}
-	awaitHelpers(t, 2)
+	awaitHelpers(t, l.Path(), l.Path()+filelock.QueueSuffix)
 	removeAll(t, filepath.Dir(l.Path()))
 	mustUnlock(t, h)
 	for range waiters {
@@ -166,22 +169,40 @@ func TestWaitersMoveToNewFile(t *testing.T) {
 	awaitQuiet(t, before)
 }
 
-// TestStuckTurnstile: a process that is stopped inside the turnstile delays the
-// others by their patience once, and keeps nobody out.
+// TestStuckTurnstile: a process that keeps the turnstile delays the others once
+// until they find the lock free, or else by their patience, and keeps none out.
 func TestStuckTurnstile(t *testing.T) {
-	before := runtime.NumGoroutine()
-	l := newLock(t, nil)
-	stuck := startHolder(t, l.Path()+filelock.QueueSuffix, "exclusive")
-	first := mustLock(t, l)
-	if first.Waited() < filelock.QueuePatience {
-		t.Errorf("waited %v, want the patience of %v with a stuck turnstile", first.Waited(), filelock.QueuePatience)
+	for _, tt := range []struct {
+		name    string
+		inside  bool // a reader is inside, so that the lock is not free but for readers
+		atLeast time.Duration
+	}{
+		{"lock free", false, filelock.FirstLook},
+		{"reader inside", true, filelock.QueuePatience},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := runtime.NumGoroutine()
+			l := newLock(t, nil)
+			var reader *child
+			if tt.inside {
+				reader = startHolder(t, l.Path(), "shared")
+			}
+			stuck := startHolder(t, l.Path()+filelock.QueueSuffix, "exclusive")
+			first := must[*filelock.Held](t)(l.RLock(t.Context()))
+			if first.Waited() < tt.atLeast {
+				t.Errorf("waited %v with a stuck turnstile, want at least %v", first.Waited(), tt.atLeast)
+			}
+			mustUnlock(t, first)
+			second := must[*filelock.Held](t)(l.RLock(t.Context()))
+			t.Logf("waited %v at first, then %v", first.Waited(), second.Waited())
+			mustUnlock(t, second)
+			stuck.wait()
+			if tt.inside {
+				reader.wait()
+			}
+			awaitQuiet(t, before)
+		})
 	}
-	mustUnlock(t, first)
-	second := mustLock(t, l)
-	t.Logf("waited %v at first, then %v", first.Waited(), second.Waited())
-	mustUnlock(t, second)
-	stuck.wait()
-	awaitQuiet(t, before)
 }
 
 func TestManyGoroutinesExclude(t *testing.T) {
