@@ -13,14 +13,25 @@ import (
 	"testing"
 )
 
-const modelFile = "machreg.pml"
-
-// The bits of PROPS in the model.
+// The models, and the bits of PROPS in each.
 const (
+	machreg    = "machreg.pml"
 	exclusion  = 1
 	durability = 2
 	freshness  = 4
 	every      = exclusion | durability | freshness
+
+	revisions      = "revisions.pml"
+	unique         = 1
+	condition      = 2
+	monotone       = 4
+	fresh          = 8
+	kept           = 16
+	reached        = 32
+	everyRevisions = unique | condition | monotone | fresh | kept | reached
+
+	syncs   = "sync.pml"
+	survive = 1
 )
 
 // Every search has more room than any needs, so that running into a bound is
@@ -30,9 +41,10 @@ const (
 	maxMemory = 6_000
 )
 
-// search is one build of the model and one exhaustive run of it.
+// search is one build of a model and one exhaustive run of it.
 type search struct {
 	name    string
+	model   string   // machreg if empty
 	defines []string // what the model is built with, besides PROPS
 	props   int      // which properties are asserted
 	large   bool     // too large for a plain go test
@@ -48,7 +60,8 @@ type outcome struct {
 	violated int
 	// incomplete quotes the verifier if it left a part of the space out.
 	incomplete string
-	// unreached lists statements of the writer and the reader never executed.
+	// unreached lists statements never executed, of every process but the
+	// stranger, which may have nothing to do, and init.
 	unreached []string
 	trail     string
 }
@@ -63,7 +76,7 @@ var (
 	memoryLine    = regexp.MustCompile(`(?m)^\s*([0-9.]+)\s+total actual memory usage`)
 	violatedLine  = regexp.MustCompile(`assertion violated\s+\(?\s*!\(\(\d+&(\d+)\)\)`)
 	truncatedLine = regexp.MustCompile(`(?im)^.*(search not completed|max search depth too small|out of memory|memlim).*$`)
-	unreachedPart = regexp.MustCompile(`(?m)^unreached in proctype (writer|reader)\n((?:\t[^(\n].*\n)*)`)
+	unreachedPart = regexp.MustCompile(`(?m)^unreached in proctype (writer|reader|handle|killer|foreign)\n((?:\t[^(\n].*\n)*)`)
 )
 
 // requireTools skips the test unless the verifier can be built and run.
@@ -81,6 +94,7 @@ func requireTools(t *testing.T) {
 func (s search) run(t *testing.T) outcome {
 	t.Helper()
 	dir := t.TempDir()
+	modelFile := s.file()
 	model, err := os.ReadFile(modelFile)
 	if err != nil {
 		t.Fatal(err)
@@ -112,6 +126,14 @@ func (s search) run(t *testing.T) outcome {
 	return o
 }
 
+// file is the model's.
+func (s search) file() string {
+	if s.model == "" {
+		return machreg
+	}
+	return s.model
+}
+
 // flags are what the model is built with, as README.md shows them.
 func (s search) flags() []string {
 	flags := []string{fmt.Sprintf("-DPROPS=%d", s.props)}
@@ -124,7 +146,7 @@ func (s search) flags() []string {
 // replay returns the steps of the violation that the verifier found.
 func (s search) replay(t *testing.T, dir string) string {
 	t.Helper()
-	steps := command(t, dir, "spin", append(s.flags(), "-t", "-p", modelFile)...)
+	steps := command(t, dir, "spin", append(s.flags(), "-t", "-p", s.file())...)
 	if ends := strings.Index(steps, "spin: trail ends"); ends >= 0 {
 		steps = steps[:ends]
 	}

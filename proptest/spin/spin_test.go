@@ -1,7 +1,7 @@
-// Package spin_test checks the Promela model of the protocol between processes
-// (machreg.pml, described in README.md) with the spin model checker: that it
-// holds, that the whole state space was searched, and that the same search
-// refutes the model as soon as one of the protocol's rules is broken.
+// Package spin_test checks the Promela models of the protocol (described in
+// README.md) with the spin model checker: that each holds, that its whole state
+// space was searched, and that the same search refutes the model as soon as one
+// of the protocol's rules is broken.
 //
 // A plain go test takes small bounds; MACHREG_SPIN=full takes all of them, up
 // to 2 GB of memory and a few minutes on two cores.
@@ -42,6 +42,28 @@ var holding = []search{
 	// and a lock on the registry file itself keeps everything else true.
 	{name: "lock removed, registry file locked too", props: durability | freshness, large: true,
 		defines: []string{"LOCK_REMOVED", "FILE_LOCKED", "WRITERS=2", "READERS=1", "OPS=2", "LOSSES=0", "PAGE_AT_START"}},
+
+	{name: "revisions/one write", model: revisions, props: everyRevisions,
+		defines: []string{"WRITES=1", "FOREIGN=1", "KILLS=1"}},
+	{name: "revisions/two handles of one process", model: revisions, props: everyRevisions,
+		defines: []string{"PER=2", "WRITES=1", "FOREIGN=1", "KILLS=1"}},
+	{name: "revisions/two writes", model: revisions, props: everyRevisions, large: true,
+		defines: []string{"WRITES=2", "FOREIGN=1", "KILLS=1"}},
+	{name: "revisions/two writes of one process", model: revisions, props: everyRevisions, large: true,
+		defines: []string{"PER=2", "WRITES=2", "FOREIGN=1", "KILLS=1"}},
+	{name: "revisions/two foreign files, copies too", model: revisions, props: everyRevisions, large: true,
+		defines: []string{"COPIES", "WRITES=1", "FOREIGN=2", "KILLS=1"}},
+	{name: "revisions/settled in one step", model: revisions, props: everyRevisions, large: true,
+		defines: []string{"SETTLE_IN_ONE", "WRITES=1", "FOREIGN=2", "KILLS=1"}},
+	{name: "revisions/recorded ones only", model: revisions, props: everyRevisions, large: true,
+		defines: []string{"RECORDED_ONLY", "WRITES=2", "FOREIGN=1", "KILLS=1"}},
+
+	{name: "syncs/two writes", model: syncs, props: survive,
+		defines: []string{"WRITES=2", "FOREIGN=1", "FAILS=1", "KILLS=1"}},
+	{name: "syncs/under the lock", model: syncs, props: survive,
+		defines: []string{"NO_ERRSEQ", "SYNC_LOCKED", "WRITES=2", "FOREIGN=1", "FAILS=1", "KILLS=1"}},
+	{name: "syncs/three writes", model: syncs, props: survive, large: true,
+		defines: []string{"WRITES=3", "FOREIGN=2", "FAILS=2", "KILLS=2"}},
 }
 
 // refuted are the searches that must find a violation of the one property they
@@ -85,6 +107,50 @@ var refuted = []search{
 		defines: []string{"PAGE_SWAPPED", "SWAPS=1", "FLOOR_ACKED", "READERS=1", "OPS=1", "LOSSES=0", "PAGE_AT_START"}},
 	{name: "hazard/page lost, next writer never had it/stale", props: freshness, large: true,
 		defines: []string{"PAGE_FORGOTTEN", "FLOOR_ACKED", "READERS=1", "OPS=2", "LOSSES=1", "PAGE_AT_START"}},
+
+	{name: "each handle counts hand edits/one revision, two contents", model: revisions, props: unique,
+		defines: []string{"HAND_EDITS_COUNT", "WRITES=1", "KILLS=0"}},
+	{name: "edited content accepts a condition/missed conflict", model: revisions, props: condition,
+		defines: []string{"NO_SETTLE", "WRITES=1", "KILLS=0"}},
+	{name: "an odd record is ignored/one revision, two contents", model: revisions, props: unique,
+		defines: []string{"ODD_RECORD_IGNORED", "WRITES=2"}},
+	{name: "nothing is reserved/one revision, two contents", model: revisions, props: unique, large: true,
+		defines: []string{"NO_RESERVE", "WRITES=2"}},
+	{name: "a repair frees what was reserved/one revision, two contents", model: revisions, props: unique, large: true,
+		defines: []string{"RESERVE_FREED", "WRITES=3"}},
+	{name: "no checksum in the record/one revision, two contents", model: revisions, props: unique,
+		defines: []string{"NO_SUM", "COPIES", "WRITES=1"}},
+	{name: "no checksum in the record/missed conflict", model: revisions, props: condition, large: true,
+		defines: []string{"NO_SUM", "COPIES", "WRITES=1"}},
+	{name: "no own revision/goes back", model: revisions, props: monotone,
+		defines: []string{"NOT_MONOTONE", "WRITES=2"}},
+	{name: "no fence/foreign write lost", model: revisions, props: kept,
+		defines: []string{"NO_FENCE", "WRITES=1"}},
+	{name: "the record is loaded after the file/AtLeast returns early", model: revisions, props: reached,
+		defines: []string{"RECORD_AFTER_READ", "WRITES=1", "KILLS=0"}},
+	{name: "the record is stored before the rename/AtLeast returns early", model: revisions, props: reached,
+		defines: []string{"RECORD_BEFORE_RENAME", "WRITES=1"}},
+	{name: "what is reserved is reported/AtLeast returns early", model: revisions, props: reached,
+		defines: []string{"RESERVE_REPORTED", "WRITES=1", "KILLS=0"}},
+	{name: "a foreign claim is reported/AtLeast returns early", model: revisions, props: reached,
+		defines: []string{"CLAIM_REPORTED", "WRITES=1", "FOREIGN=2", "KILLS=0"}},
+	{name: "hazard/an edit is taken back/missed conflict", model: revisions, props: condition,
+		defines: []string{"EDIT_TAKEN_BACK", "WRITES=1", "FOREIGN=2"}},
+
+	{name: "SyncNone syncs no bytes/lost", model: syncs, props: survive,
+		defines: []string{"SYNCNONE_NO_BYTES"}},
+	{name: "a write that changes nothing syncs nothing/lost", model: syncs, props: survive,
+		defines: []string{"NOOP_NOT_SYNCED"}},
+	{name: "synced again after a failure/lost", model: syncs, props: survive,
+		defines: []string{"RESYNC_AFTER_FAILURE"}},
+	{name: "failures are marked/lost", model: syncs, props: survive,
+		defines: []string{"MARK_ONLY"}},
+	{name: "durable by revision/lost", model: syncs, props: survive,
+		defines: []string{"DURABLE_BY_REVISION"}},
+	{name: "directory opened after the rename/lost", model: syncs, props: survive,
+		defines: []string{"DIR_OPENED_AFTER"}},
+	{name: "hazard/a failed sync is reported once/lost", model: syncs, props: survive,
+		defines: []string{"NO_ERRSEQ"}},
 }
 
 // selected says whether s belongs to this run, which MACHREG_SPIN decides.
