@@ -24,7 +24,7 @@ func (w *world) condition(t *rapid.T, h *handle, name string) (Condition, func(c
 	view := v.Snapshot()
 	seen := view.Revision()
 	w.sees(t, h, "Snapshot", viewState(t, view))
-	w.checkRevision(t, h, "Snapshot", seen, viewState(t, view))
+	w.checkView(t, h, "Snapshot", view)
 	if rapid.IntRange(0, 3).Draw(t, "wrong revision") == 0 {
 		// One that is not, and before the first foreign write never was.
 		seen += 1 << 20
@@ -32,10 +32,12 @@ func (w *world) condition(t *rapid.T, h *handle, name string) (Condition, func(c
 	}
 	return Condition{At: &seen}, func(content) class {
 		switch {
-		case w.foreign < 0 && seen == w.writes:
-			return ok
-		case w.foreign < 0:
+		case w.commitsOnly && w.mark == unsettled:
+			return conflict // it has no revision
+		case w.exact() && seen != w.revision:
 			return conflict
+		case w.exact() && w.mark == settled:
+			return ok
 		case diff(viewState(t, view), w.current()) != "":
 			return conflict
 		}
@@ -76,8 +78,15 @@ func (w *world) checkConflict(t *rapid.T, h *handle, what string, err error) {
 	if c.Exists != there || c.Value != m {
 		t.Fatalf("%v: %s: the conflict says that %q is %+v (%t), it is %+v (%t)", h, what, c.Name, c.Value, c.Exists, m, there)
 	}
-	if w.foreign < 0 && c.Current != w.writes {
-		t.Fatalf("%v: %s: the conflict is at revision %d, want %d", h, what, c.Current, w.writes)
+	least, most := w.revision, w.revision
+	if w.mark == unsettled {
+		least++
+	}
+	if w.mark != settled {
+		most++
+	}
+	if w.exact() && (c.Current < least || c.Current > most) {
+		t.Fatalf("%v: %s: the conflict is at revision %d, want %d to %d", h, what, c.Current, least, most)
 	}
 }
 

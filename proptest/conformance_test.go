@@ -7,7 +7,6 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/machreg/machreg/proptest"
-	"github.com/machreg/machreg/registry"
 )
 
 // ofTheBaseline are the differences that can be seen through a Subject.
@@ -17,8 +16,9 @@ var ofTheBaseline = proptest.Tolerate(
 )
 
 func TestMachines(t *testing.T) {
-	proptest.Run(t, proptest.Mixed(),
-		proptest.File(proptest.FileName), proptest.Processes("machines"))
+	proptest.Run(t, proptest.Machines(&plain),
+		proptest.File(proptest.FileName), proptest.Processes("machines"), proptest.Ways(proptest.MixedWays()...),
+		proptest.CommitsOnly(), proptest.FollowsPath())
 }
 
 func TestBaseline(t *testing.T) {
@@ -35,8 +35,8 @@ func FuzzConformance(f *testing.F) {
 		random.Read(input)
 		f.Add(input)
 	}
-	open := proptest.Machines(&registry.Options{Sync: registry.SyncNone, Refresh: registry.RefreshNever})
-	f.Fuzz(rapid.MakeFuzz(proptest.SequentialProperty(open, proptest.File(proptest.FileName))))
+	f.Fuzz(rapid.MakeFuzz(proptest.SequentialProperty(proptest.Machines(&plain), proptest.File(proptest.FileName),
+		proptest.Ways(proptest.MixedWays()...), proptest.CommitsOnly(), proptest.FollowsPath())))
 }
 
 // TestMemory puts the example's registry, which is somebody else's, through the

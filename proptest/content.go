@@ -38,6 +38,16 @@ func (c content) clone() content {
 	return content{entries: maps.Clone(c.entries), members: maps.Clone(c.members)}
 }
 
+// respelt is c as something else may write it.
+func (c content) respelt() content {
+	c = c.clone()
+	for name, e := range c.entries {
+		e.wild = true
+		c.entries[name] = e
+	}
+	return c
+}
+
 // visible is what a reader sees of c.
 func (c content) visible() state {
 	s := state{registry.LocalName: localMachine}
@@ -56,6 +66,25 @@ func (c content) hasBad() bool {
 		}
 	}
 	return false
+}
+
+// mark is whether content is edited: no commit published it as it stands.
+type mark int
+
+const (
+	settled  mark = iota
+	doubtful      // the same content again, which may be taken for what was committed
+	unsettled
+)
+
+// same reports whether two contents are alike but for their spelling.
+func (c content) same(d content) bool {
+	c, d = c.clone(), d.clone()
+	c.complete()
+	d.complete()
+	return maps.Equal(c.members, d.members) && maps.EqualFunc(c.entries, d.entries, func(a, b entry) bool {
+		return a.machine == b.machine && a.bad == b.bad && maps.Equal(a.rest, b.rest)
+	})
 }
 
 // change is whether a write changes the file.

@@ -7,9 +7,10 @@
 // What [Run] checks:
 //
 //  1. One command after another: results, classes of errors, the file, and
-//     revisions, on up to three handles, beside a program that writes the same
-//     file without knowing of revisions, through edits by hand, corruption,
-//     repair, and removed lock files.
+//     revisions, on up to three handles that may be opened in different ways, on
+//     a path that may change what it leads to, beside a program that writes the
+//     same file without knowing of revisions, through edits by hand,
+//     corruption, repair, and removed lock files.
 //  2. Goroutines × handles: every history of concurrent operations has an
 //     order that explains it.
 //  3. Goroutines × handles × processes: the same, with real processes.

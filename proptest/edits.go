@@ -20,7 +20,7 @@ import (
 // cmdBaseline lets the baseline write the same file. It knows of no revision,
 // drops what it does not know, and serves what is quarantined here.
 func (w *world) cmdBaseline(t *rapid.T) {
-	if w.broken {
+	if w.broken != ok {
 		t.Skip("the baseline may take a corrupt file for a good one")
 	}
 	if w.baseline == nil {
@@ -80,6 +80,13 @@ func (w *world) adoptFile(t *rapid.T, next content) {
 	w.written, w.ours = true, false
 	w.foreign = w.last()
 	w.everBad = w.everBad || next.hasBad()
+	switch {
+	case w.commitsOnly && !w.guessed && !next.same(w.committed):
+		w.mark = unsettled
+	default:
+		w.mark = doubtful
+	}
+	w.noteLinks(t)
 }
 
 var badValues = []string{
@@ -92,14 +99,17 @@ var badValues = []string{
 
 // cmdEdit changes the file as a person or a script would.
 func (w *world) cmdEdit(t *rapid.T) {
-	if w.broken {
+	if w.broken != ok {
 		t.Skip("the file is corrupt")
 	}
-	next := w.now.clone()
-	for name, e := range next.entries {
-		e.wild = true
-		next.entries[name] = e
-	}
+	next := w.edit(t, w.now)
+	w.place(t, w.spell(t, next))
+	w.adoptFile(t, next)
+}
+
+// edit is c with one change, as a person or a script would make it.
+func (w *world) edit(t *rapid.T, c content) content {
+	next := c.respelt()
 	name := nameGen.Draw(t, "name")
 	switch kind := rapid.SampledFrom([]string{"set", "set", "delete", "reformat", "file member", "entry member", "bad entry"}).Draw(t, "edit"); kind {
 	case "set":
@@ -126,8 +136,7 @@ func (w *world) cmdEdit(t *rapid.T) {
 		}
 		next.entries[name] = badEntry(name, rapid.SampledFrom(badValues).Draw(t, "value"))
 	}
-	w.place(t, w.spell(t, next))
-	w.adoptFile(t, next)
+	return next
 }
 
 func drawValue(t *rapid.T) string {
@@ -152,11 +161,16 @@ func (w *world) spell(t *rapid.T, c content) []byte {
 	var out bytes.Buffer
 	out.WriteString("{" + space + `"version":` + space + "1")
 	// An editor leaves the number alone; a script may drop it, or know better.
-	switch rapid.SampledFrom([]string{"keep", "keep", "drop", "raise"}).Draw(t, "revision") {
+	numbers := []string{"keep", "keep", "drop", "raise"}
+	if w.commitsOnly { // else hardly any sequence would know which revision to expect
+		numbers = []string{"keep", "keep", "keep", "drop", "drop", "drop", "keep", "raise"}
+	}
+	switch rapid.SampledFrom(numbers).Draw(t, "revision") {
 	case "keep":
 		fmt.Fprintf(&out, ",%s\"revision\": %d", space, w.claimed)
 	case "raise":
 		fmt.Fprintf(&out, ",%s\"revision\": %d", space, w.claimed+1000)
+		w.guessed = true // who has met it counts from there
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.members)) {
 		fmt.Fprintf(&out, ",%s%s:%s%s", space, quote(name), space, c.members[name])
@@ -211,8 +225,9 @@ func quote(s string) string {
 
 // place puts data into the file: by a rename, or by writing over it.
 func (w *world) place(t *rapid.T, data []byte) {
+	defer w.noteLinks(t) // a link is renamed over, as many editors do
 	if !w.written || rapid.Bool().Draw(t, "rename") {
-		temp := filepath.Join(w.dir, "edited")
+		temp := filepath.Join(filepath.Dir(w.path), "edited")
 		err := os.WriteFile(temp, data, 0o644)
 		if err == nil {
 			err = os.Rename(temp, w.path)
@@ -239,29 +254,34 @@ func (w *world) place(t *rapid.T, data []byte) {
 }
 
 func (w *world) cmdCorrupt(t *rapid.T) {
-	if w.broken || !w.written {
+	if w.broken != ok || !w.written {
 		t.Skip("there is nothing good to corrupt")
 	}
 	data, err := os.ReadFile(w.path)
 	if err != nil {
 		t.Fatalf("file: %v", err)
 	}
-	w.mended = data
-	w.place(t, corruptFile(t, data, !w.tolerated[LenientFile]))
-	w.broken = true
+	w.corrupt = corruptFile(t, data, !w.tolerated[LenientFile])
+	w.place(t, w.corrupt)
+	w.broken = corrupt
+	w.mend = func(t *rapid.T) { w.place(t, data) }
 }
 
 // cmdRepair puts back what was there before.
 func (w *world) cmdRepair(t *rapid.T) {
-	if !w.broken {
+	if w.broken == ok {
 		t.Skip("the file is good")
 	}
-	if data, err := os.ReadFile(w.path); err != nil || bytes.Equal(data, w.mended) {
-		t.Fatalf("a corrupt file was written by somebody (%v)", err)
+	if w.broken == corrupt {
+		if data, err := os.ReadFile(w.path); err != nil || !bytes.Equal(data, w.corrupt) {
+			t.Fatalf("a corrupt file was written by somebody (%v)", err)
+		}
 	}
-	w.place(t, w.mended)
-	w.broken = false
-	// The same bytes may stand for a revision of their own now.
+	w.mend(t)
+	w.broken = ok
+	w.noteLinks(t)
+	// Unless only commits make revisions, the same bytes may stand for one of
+	// their own now.
 	w.versions = append(w.versions, w.current())
 	w.foreign = w.last()
 }

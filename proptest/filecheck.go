@@ -63,6 +63,10 @@ func (w *world) checkFile(t *rapid.T) {
 		t.Fatalf("file: %v", err)
 	}
 	w.witness.look(w.path)
+	w.checkLinks(t)
+	if w.broken != ok {
+		return
+	}
 	data, err := os.ReadFile(w.path)
 	if errors.Is(err, fs.ErrNotExist) && !w.written {
 		return
@@ -72,9 +76,6 @@ func (w *world) checkFile(t *rapid.T) {
 	}
 	if !w.written {
 		t.Fatalf("there is a file, but nothing was written: %q", data)
-	}
-	if w.broken {
-		return
 	}
 	p, err := parseFile(data)
 	if err != nil {

@@ -40,6 +40,8 @@ type Op struct {
 	Absent bool               `json:"absent,omitempty"`
 	At     *registry.Revision `json:"at,omitempty"`
 
+	// ReadOnly says that the handle takes no writes.
+	ReadOnly bool `json:"readOnly,omitempty"`
 	// Class is the class of the error; empty if there was none.
 	Class string `json:"class,omitempty"`
 	Error string `json:"error,omitempty"`
@@ -62,6 +64,11 @@ type History struct {
 	Number int    `json:"number"`
 	// Versioned says whether the revisions below mean anything.
 	Versioned bool `json:"versioned"`
+	// Ways are those in which the handles were opened, if they differ.
+	Ways []string `json:"ways,omitempty"`
+	// Edited says that something else wrote what there was before. The first
+	// commit gives that a revision before its own.
+	Edited bool `json:"edited,omitempty"`
 	// Revision and State are what there was before.
 	Revision registry.Revision `json:"revision"`
 	State    map[string]string `json:"state"`

@@ -24,7 +24,7 @@ func Hunt(t testing.TB, open New, opts ...Option) *Violation {
 	can := probe(t, open)
 	var stages []*sitting
 	if !c.alone {
-		stages = append(stages, &sitting{config: c, new: open, stage: "concurrent", crew: &local{new: open}, shape: c.inProcess(), can: can})
+		stages = append(stages, &sitting{config: c, new: open, stage: "concurrent", crew: &local{new: open, ways: c.ways}, shape: c.inProcess(), can: can})
 	}
 	if c.processes != "" {
 		workers, err := startProcesses(betweenProcesses.processes, c.processes)

@@ -32,12 +32,18 @@ type Violation struct {
 	Checks int
 	// Err says what happened.
 	Err error
+	// Ways are those in which the handles of a history were opened, if they
+	// differ.
+	Ways []string
 	// Dir holds history.json and history.html, if there is a history.
 	Dir string
 }
 
 func (v *Violation) Error() string {
 	s := fmt.Sprintf("%s, check %d (%s=%d): %v", v.Stage, v.Checks, EnvSeed, seed(), v.Err)
+	for i, way := range v.Ways {
+		s += fmt.Sprintf("\nhandle %d: %s", i, way)
+	}
 	if v.Dir != "" {
 		s += fmt.Sprintf("\nthe history is in %s: history.json, and history.html for a browser", v.Dir)
 	}

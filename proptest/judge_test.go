@@ -32,6 +32,11 @@ func TestJudge(t *testing.T) {
 	if err := h.Check(); err != nil {
 		t.Fatalf("a history with nothing wrong: %v", err)
 	}
+	edited := good()
+	edited.Edited, edited.Revision = true, 6 // the first write settles it as 7
+	if err := edited.Check(); err != nil {
+		t.Fatalf("a history that begins on an edit: %v", err)
+	}
 	for name, c := range map[string]struct {
 		spoil func(h *proptest.History)
 		want  string
@@ -70,7 +75,13 @@ func TestJudge(t *testing.T) {
 		"a revision from the future": {func(h *proptest.History) {
 			h.Ops[1].After = 10
 		}, "last write is 9"},
-		"a failure": {func(h *proptest.History) { h.Ops[0].Class = "other" }, "failed"},
+		"an edit that was not settled": {func(h *proptest.History) { h.Edited = true }, "was there before"},
+		"a condition on an edit": {func(h *proptest.History) {
+			h.Edited, h.Revision = true, 6
+			h.Ops[0].At = &h.Revision
+		}, "the registry was at revision 7"},
+		"a write by a handle that takes none": {func(h *proptest.History) { h.Ops[0].ReadOnly = true }, "reading only"},
+		"a failure":                           {func(h *proptest.History) { h.Ops[0].Class = "other" }, "failed"},
 		"a mixed value": {func(h *proptest.History) {
 			h.Ops[1].Reads["k"] = "mixed: {}"
 		}, "nobody wrote"},

@@ -106,7 +106,7 @@ func (o *Op) accesses(names map[string]bool) (all []access) {
 		for name := range names {
 			all = append(all, access{Name: name, Want: o.Reads[name]})
 		}
-	case o.Kind == Get, o.Kind == List, o.Kind == Snapshot, o.Kind == Refresh, o.Class == string(conflict):
+	case o.Kind == Get, o.Kind == List, o.Kind == Snapshot, o.Kind == Refresh, o.Class == string(conflict), o.Class == string(readOnly):
 	case o.Class == string(notFound):
 		all = append(all, access{Name: o.Name})
 	case o.Class == string(exists):

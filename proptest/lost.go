@@ -22,7 +22,7 @@ func CountLost(name string, open New, processes, goroutines, adds int) (acknowle
 		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, workers.stop()) }()
-	if err := workers.open(dir, 1); err != nil {
+	if err := workers.open(dir, make([]string, processes)); err != nil {
 		return 0, 0, err
 	}
 	plans := make([]Plan, processes)

@@ -3,7 +3,6 @@ package proptest
 import (
 	"context"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,20 +20,31 @@ const FileName = "machines.json"
 // replaced by one whose saves can be made to fail.
 func Machines(opts *registry.Options) New {
 	return func(dir string) (Subject, error) {
-		return openMachines(dir, opts, func(path string, o *registry.Options) (*machines, error) {
-			r, err := registry.OpenMachines(path, o)
-			if err != nil {
-				return nil, err
-			}
-			return &machines{Registry: r.Registry, list: r.List, add: r.Add}, nil
-		})
+		return openMachinesAt(filepath.Join(dir, FileName), valueOrZero(opts))
 	}
+}
+
+func openMachinesAt(path string, o registry.Options) (Subject, error) {
+	return openMachines(path, o, func(path string, o *registry.Options) (*machines, error) {
+		r, err := registry.OpenMachines(path, o)
+		if err != nil {
+			return nil, err
+		}
+		return &machines{Registry: r.Registry, list: r.List, add: r.Add}, nil
+	})
+}
+
+func valueOrZero(opts *registry.Options) (o registry.Options) {
+	if opts != nil {
+		o = *opts
+	}
+	return o
 }
 
 // Generic is the generic registry used for machines, as a subject.
 func Generic(opts *registry.Options) New {
 	return func(dir string) (Subject, error) {
-		return openMachines(dir, opts, func(path string, o *registry.Options) (*machines, error) {
+		return openMachines(filepath.Join(dir, FileName), valueOrZero(opts), func(path string, o *registry.Options) (*machines, error) {
 			r, err := registry.Open(path, registry.MachineSchema(), o)
 			if err != nil {
 				return nil, err
@@ -53,34 +63,10 @@ func Generic(opts *registry.Options) New {
 	}
 }
 
-// Mixed is this module's registry with other options for every handle, so that
-// one registry is used with and without page, watch and groups at once. Which
-// handle gets which depends on the order of opening and the process's number
-// alone. Nothing is synced.
-func Mixed() New {
-	var opened atomic.Int64
-	return func(dir string) (Subject, error) {
-		all := []registry.Options{
-			{Refresh: registry.RefreshNever},
-			{Refresh: registry.RefreshWatch},
-			{Refresh: registry.RefreshNever, Page: registry.PageOff},
-			{Refresh: registry.RefreshPoll, PollInterval: time.Millisecond, GroupLimit: 1},
-			{Refresh: registry.RefreshNever, GroupLimit: 2},
-		}
-		o := all[(int(opened.Add(1))+workerNumber)%len(all)]
-		o.Sync = registry.SyncNone
-		return Machines(&o)(dir)
-	}
-}
-
-func openMachines(dir string, opts *registry.Options, open func(string, *registry.Options) (*machines, error)) (Subject, error) {
-	var o registry.Options
-	if opts != nil {
-		o = *opts
-	}
+func openMachines(path string, o registry.Options, open func(string, *registry.Options) (*machines, error)) (Subject, error) {
 	faults := errorfs.Wrap(vfs.OS)
 	o.FS = faults
-	m, err := open(filepath.Join(dir, FileName), &o)
+	m, err := open(path, &o)
 	if err != nil {
 		return nil, err
 	}

@@ -37,13 +37,21 @@ func Combinations() map[string]New {
 
 // SameResults is the property that one sequence of commands has the same
 // results, and leaves the same file byte for byte, with all subjects, which must
-// be able to do what this module's can.
-func SameResults(subjects map[string]New) func(*rapid.T) {
+// be able to do what this module's can; and that it does not matter whether the
+// handles of the sequence are opened in different ways. Ways that take no writes
+// or have a MaxSize are left out.
+func SameResults(subjects map[string]New, ways ...Way) func(*rapid.T) {
+	var writing []string
+	for _, w := range ways {
+		if !w.ReadOnly && w.MaxSize == 0 {
+			writing = append(writing, w.Name)
+		}
+	}
 	return func(t *rapid.T) {
 		commands := rapid.SliceOfN(commandGen, 1, 12).Draw(t, "commands")
 		var first, firstName string
-		for _, name := range slices.Sorted(maps.Keys(subjects)) {
-			got, err := trace(subjects[name], commands)
+		compare := func(name string, opens [2]New) {
+			got, err := trace(opens, commands)
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
@@ -53,6 +61,22 @@ func SameResults(subjects map[string]New) func(*rapid.T) {
 			if got != first {
 				t.Fatalf("results differ\n%s:\n%s\n%s:\n%s", firstName, first, name, got)
 			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(subjects)) {
+			compare(name, [2]New{subjects[name], subjects[name]})
+		}
+		if writing == nil {
+			return
+		}
+		const mixed = 16 // pairs
+		for range mixed {
+			var opens [2]New
+			var names [2]string
+			for i := range opens {
+				names[i] = rapid.SampledFrom(writing).Draw(t, "way")
+				opens[i], _ = find(ways, names[i], nil)
+			}
+			compare(strings.Join(names[:], " with "), opens)
 		}
 	}
 }
@@ -77,14 +101,14 @@ var commandGen = rapid.Custom(func(t *rapid.T) command {
 
 // trace performs commands on two handles of one registry and writes down what
 // comes of each, and the file at the end.
-func trace(open New, commands []command) (_ string, err error) {
+func trace(opens [2]New, commands []command) (_ string, err error) {
 	dir, err := os.MkdirTemp("", "machreg-proptest-")
 	if err != nil {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
 	var handles [2]Subject
-	for i := range handles {
+	for i, open := range opens {
 		if handles[i], err = open(dir); err != nil {
 			return "", err
 		}

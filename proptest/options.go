@@ -21,6 +21,9 @@ type config struct {
 	tolerated map[string]bool
 	alone     bool
 	histories int
+	ways      []Way
+	// commitsOnly and follows: see the options of these names.
+	commitsOnly, follows bool
 }
 
 // Shared says that handles opened on one directory are handles on one registry.
@@ -37,6 +40,23 @@ func File(name string) Option {
 func Processes(name string) Option {
 	return func(c *config) { c.processes, c.shared = name, true }
 }
+
+// Ways says in which ways handles on one registry may be opened; each handle's is
+// drawn from the seed. With [Processes], [Main] must have been given them too.
+// The subject is then [Shared].
+func Ways(ways ...Way) Option {
+	return func(c *config) { c.ways, c.shared = ways, true }
+}
+
+// CommitsOnly says that only commits make revisions: what something else wrote
+// is shown at the revision that it was made on, its View has a method Edited
+// that returns true, no revision is a condition that holds for it, and the next
+// commit gives it a revision before its own.
+func CommitsOnly() Option { return func(c *config) { c.commitsOnly = true } }
+
+// FollowsPath says that a handle serves the path as it was given, whatever it
+// becomes or leads to while the handle is open.
+func FollowsPath() Option { return func(c *config) { c.follows = true } }
 
 // Tolerate names differences that the subject shares with the baseline; the
 // names are those of [Differences]. An unknown one panics.

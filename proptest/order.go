@@ -82,7 +82,10 @@ var expected = map[class]bool{ok: true, notFound: true, exists: true, conflict: 
 func (h *History) sound() error {
 	for i := range h.Ops {
 		op := &h.Ops[i]
-		if !expected[class(op.Class)] {
+		if op.ReadOnly && op.applied() {
+			return fmt.Errorf("a handle that is open for reading only has written: %v", op)
+		}
+		if !expected[class(op.Class)] && !(op.ReadOnly && class(op.Class) == readOnly) {
 			return fmt.Errorf("an operation failed: %v: %s", op, op.Error)
 		}
 		for name, id := range op.Reads {
@@ -105,6 +108,9 @@ func (o *order) replay() error {
 	now := make(map[string]string)
 	maps.Copy(now, o.h.State)
 	o.states = append(o.states, maps.Clone(now))
+	if o.h.Edited { // which the first commit, if there is one, gives a revision
+		o.states = append(o.states, maps.Clone(now))
+	}
 	for _, w := range writes {
 		switch want := o.last() + 1; {
 		case w.Revision < want:
@@ -211,8 +217,10 @@ func (o *order) realTime() error {
 func (o *order) refusable(op *Op, lo, hi registry.Revision) bool {
 	for r := lo; r <= hi; r++ {
 		s, _ := o.at(r)
-		held := op.At == nil || *op.At == r
+		held := op.At == nil || *op.At == r && !(o.h.Edited && r == o.h.Revision)
 		switch class(op.Class) {
+		case readOnly:
+			return true
 		case notFound:
 			if held && s[op.Name] == "" {
 				return true

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -18,28 +17,23 @@ import (
 
 const envWorker = "MACHREG_PROPTEST_WORKER"
 
-// workerNumber is this process's, counted from 0; 0 also in the process that
-// starts the others.
-var workerNumber int
-
-// registered are the subjects that workers can be told to open.
-var registered map[string]New
+// registered are the subjects that workers can be told to open, and
+// registeredWays the ways in which.
+var (
+	registered     map[string]New
+	registeredWays []Way
+)
 
 // Main runs the tests of a test binary that uses [Processes]; TestMain calls it
 // and exits with what it returns. subjects are those that other processes can
-// open, by the names given to Processes.
-func Main(m *testing.M, subjects map[string]New) int {
-	registered = subjects
-	number, name, is := strings.Cut(os.Getenv(envWorker), ":")
+// open, by the names given to Processes; ways are those that are given to [Ways].
+func Main(m *testing.M, subjects map[string]New, ways ...Way) int {
+	registered, registeredWays = subjects, ways
+	name, is := os.LookupEnv(envWorker)
 	if !is {
 		return m.Run()
 	}
-	n, err := strconv.Atoi(number)
-	if err == nil {
-		workerNumber = n
-		err = serve(subjects[name], os.Stdin, os.Stdout)
-	}
-	if err != nil {
+	if err := serve(subjects[name], os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "proptest worker:", err)
 		return 1
 	}
@@ -55,8 +49,8 @@ type message struct {
 }
 
 type openOrder struct {
-	Dir     string `json:"dir"`
-	Handles int    `json:"handles"`
+	Dir  string   `json:"dir"`
+	Ways []string `json:"ways"` // one for each handle; see crew.open
 }
 
 // reply is the answer to every order; that to a plan means that the worker is
@@ -72,7 +66,7 @@ func serve(open New, in io.Reader, out io.Writer) error {
 		return errors.New("no subject of that name")
 	}
 	orders, replies := json.NewDecoder(in), json.NewEncoder(out)
-	own := &local{new: open}
+	own := &local{new: open, ways: registeredWays}
 	var next Plan
 	for {
 		var o message
@@ -85,7 +79,7 @@ func serve(open New, in io.Reader, out io.Writer) error {
 		var err error
 		switch {
 		case o.Open != nil:
-			err = own.open(o.Open.Dir, o.Open.Handles)
+			err = own.open(o.Open.Dir, o.Open.Ways)
 		case o.Plan != nil:
 			next = *o.Plan
 			err = own.ready()
@@ -129,9 +123,9 @@ func startProcesses(n int, name string) (_ *processes, err error) {
 			err = errors.Join(err, c.stop())
 		}
 	}()
-	for i := range n {
+	for range n {
 		w := &worker{cmd: exec.Command(self)}
-		w.cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%s", envWorker, i, name))
+		w.cmd.Env = append(os.Environ(), envWorker+"="+name)
 		w.cmd.Stderr = &w.errors
 		if w.in, err = w.cmd.StdinPipe(); err != nil {
 			return nil, err
@@ -173,8 +167,9 @@ func (w *worker) lost(err error) error {
 	return fmt.Errorf("worker %d: %w %s", w.cmd.Process.Pid, err, w.errors.String())
 }
 
-func (c *processes) open(dir string, handles int) error {
-	_, err := c.all(func(int) message { return message{Open: &openOrder{dir, handles}} })
+func (c *processes) open(dir string, ways []string) error {
+	each := len(ways) / len(c.workers)
+	_, err := c.all(func(i int) message { return message{Open: &openOrder{dir, ways[i*each : (i+1)*each]}} })
 	return err
 }
 

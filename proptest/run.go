@@ -33,7 +33,7 @@ func Run(t *testing.T, open New, opts ...Option) {
 		return
 	}
 	t.Run("concurrent", func(t *testing.T) {
-		sit(t, &sitting{config: c, new: open, stage: "concurrent", crew: &local{new: open}, shape: c.inProcess(), can: can})
+		sit(t, &sitting{config: c, new: open, stage: "concurrent", crew: &local{new: open, ways: c.ways}, shape: c.inProcess(), can: can})
 	})
 	if c.processes == "" {
 		return

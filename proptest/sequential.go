@@ -1,10 +1,12 @@
 package proptest
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"pgregory.net/rapid"
 
@@ -56,18 +58,32 @@ func (w *world) commands() map[string]func(*rapid.T) {
 	add(w.file != "", "corrupt", w.cmdCorrupt)
 	add(w.file != "", "repair", w.cmdRepair)
 	add(w.file != "", "remove lock files", w.cmdRemoveLocks)
+	add(w.file != "" && !w.tolerated[UncheckedEntries], "thousands of bad entries", w.cmdThousands)
+	add(true, "large values", w.cmdLarge)
+	add(w.moves, "becomes a link", w.cmdBecomeLink)
+	add(w.moves, "link turned", w.cmdTurnLink)
+	add(w.moves, "link dangles", w.cmdDangle)
+	add(w.moves, "taken away", w.cmdTakeAway)
+	add(w.moves, "becomes a directory", w.cmdBecomeDirectory)
+	add(w.moves, "directory moved", w.cmdMoveDirectory)
+	add(w.moves, "directory turned", w.cmdTurnDirectory)
 	return all
 }
 
 // write performs one write through h and then holds it to the model. effect
 // applies the write to the content it is given and says what has to come of it;
-// it is not called while the file is corrupt. perform returns revision 0 where
-// there are none.
+// it is not called while the file cannot be used. perform returns revision 0
+// where there are none.
 func (w *world) write(t *rapid.T, h *handle, what string, effect func(content) (class, change), perform func() (registry.Revision, error)) class {
 	before, err := stampOfFile(w.path)
 	if err != nil {
 		t.Fatalf("file: %v", err)
 	}
+	want, changes := w.unusable(h), same
+	if h.way.ReadOnly {
+		want = readOnly
+	}
+	usable := want == ok
 	r, err := perform()
 	got := classOf(err)
 	after, serr := stampOfFile(w.path)
@@ -76,54 +92,129 @@ func (w *world) write(t *rapid.T, h *handle, what string, effect func(content) (
 	}
 	rewritten := w.file != "" && replaced(before, after)
 	next := w.now.clone()
-	want, changes := corrupt, same
-	if !w.broken {
+	if usable {
 		want, changes = effect(next)
 	}
+	if usable && want == ok && got == other && h.way.MaxSize > 0 {
+		w.wantTooLarge(t, h, what, next, err)
+		want = other
+	}
 	switch {
-	case want == corrupt:
-		w.wantCorrupt(t, what, err)
+	case !usable:
+		w.wantUnusable(t, what, want, err)
 	case got != want:
 		t.Fatalf("%v: %s: %v, want %s", h, what, err, orOK(want))
 	}
-	if want != ok {
-		if rewritten {
-			t.Fatalf("%v: %s was refused (%v), but the file was written", h, what, err)
+	// A commit settles what something else wrote, also one whose writes found
+	// that they had nothing to change, or a conflict.
+	settles := usable && (want == ok || want == conflict || want == exists)
+	least, most := 0, 0 // revisions
+	if settles && w.mark == unsettled {
+		least++
+	}
+	if settles && (w.mark != settled || w.guessed) { // a handle may have counted further
+		most++
+	}
+	if want == ok && changes == changed {
+		least++
+	}
+	if want == ok && changes != same {
+		most++
+	}
+	anew := rewritten && want == ok && changes != changed && least == 0 && !h.way.Unsynced && w.commitsOnly &&
+		(w.moves || w.onDisk == nil || replaced(w.onDisk, before)) && w.revisionInFile(t) <= max(w.revision, h.newest)
+	switch {
+	case rewritten && h.way.Unsynced:
+		w.onDisk = nil
+	case rewritten:
+		w.onDisk = after
+	}
+	if anew {
+		w.revision = max(w.revision, w.revisionInFile(t))
+		w.applied(t, h, what, r)
+		return want
+	}
+	switch tolerated := w.tolerated[IdenticalWrite] && want == ok; {
+	case rewritten && most == 0 && !tolerated:
+		t.Fatalf("%v: %s changed nothing (%s), but the file was written", h, what, orOK(want))
+	case w.file != "" && !rewritten && least > 0:
+		t.Fatalf("%v: %s: %s, but the file was not written", h, what, orOK(want))
+	case rewritten && h.way.MaxSize > 0 && after.Size() > h.way.MaxSize:
+		t.Fatalf("%v: %s wrote %d bytes, and may write %d", h, what, after.Size(), h.way.MaxSize)
+	}
+	if !rewritten && (w.file != "" || changes == same) {
+		if want == ok {
+			w.applied(t, h, what, r)
 		}
 		return want
 	}
-	if changes == maybe { // the file tells
-		changes = same
-		if rewritten {
-			changes = changed
+	base := w.revision
+	if want != ok { // it settled an edit, and the file says as what
+		w.commit(w.now.clone())
+		w.revision = w.revisionInFile(t)
+		if w.exact() && w.revision != base+1 {
+			t.Fatalf("%v: %s settled an edit on revision %d as %d", h, what, base, w.revision)
 		}
-	}
-	if changes == same {
-		if rewritten && !w.tolerated[IdenticalWrite] {
-			t.Fatalf("%v: %s changed nothing, but the file was written", h, what)
+	} else {
+		w.commit(next)
+		w.revision++
+		if _, is := h.Subject.(Versioned); is {
+			w.revision = r
+			if r <= h.newest {
+				t.Fatalf("%v: %s was applied as revision %d, after %d", h, what, r, h.newest)
+			}
+			if w.exact() && (r < base+registry.Revision(max(least, 1)) || r > base+registry.Revision(most)) {
+				t.Fatalf("%v: %s returned revision %d on revision %d, want %d to %d more", h, what, r, base, max(least, 1), most)
+			}
 		}
-		if rewritten {
-			w.commit(next)
-		}
-		w.applied(t, h, what, r)
-		return ok
-	}
-	if w.file != "" && !rewritten {
-		t.Fatalf("%v: %s was acknowledged, but the file was not written", h, what)
-	}
-	w.commit(next)
-	w.writes++
-	if w.foreign < 0 {
-		w.revisions[w.writes] = w.current()
 	}
 	if _, is := h.Subject.(Versioned); is {
-		if r <= h.newest {
-			t.Fatalf("%v: %s was applied as revision %d, after %d", h, what, r, h.newest)
-		}
-		w.ours, w.claimed = true, r
+		w.ours, w.claimed = true, w.revision
 	}
-	w.applied(t, h, what, r)
-	return ok
+	if w.exact() {
+		if w.revision > base+1 { // the edit that it settled
+			w.revisions[base+1] = w.versions[w.last()-1]
+		}
+		w.revisions[w.revision] = w.current()
+	}
+	w.mark = settled
+	if want == ok {
+		w.applied(t, h, what, r)
+	}
+	return want
+}
+
+// revisionInFile is what the file says of itself.
+func (w *world) revisionInFile(t *rapid.T) (r registry.Revision) {
+	data, err := os.ReadFile(w.path)
+	if err == nil {
+		var p parsedFile
+		if p, err = parseFile(data); err == nil {
+			err = json.Unmarshal(p.members["revision"], &r)
+		}
+	}
+	if err != nil {
+		t.Fatalf("file: %v", err)
+	}
+	return r
+}
+
+// wantTooLarge requires that err is right in saying that next is too large for h.
+func (w *world) wantTooLarge(t *rapid.T, h *handle, what string, next content, err error) {
+	const form = 1 << 10 // what else is in a file, at most
+	size := form
+	for name, e := range next.entries {
+		size += len(quote(name)) + len(e.spell("")) + 64
+		for member, value := range e.rest {
+			size += len(member) + len(value) + 8
+		}
+	}
+	for name, value := range next.members {
+		size += len(name) + len(value) + 8
+	}
+	if !strings.Contains(err.Error(), "limit") || int64(size) <= h.way.MaxSize {
+		t.Fatalf("%v: %s: %v, but %d bytes at most are no more than %d", h, what, err, size, h.way.MaxSize)
+	}
 }
 
 // commit makes next what there is now.
@@ -132,7 +223,7 @@ func (w *world) commit(next content) {
 	if w.tolerated[UnknownMembers] {
 		next.forget()
 	}
-	w.now = next
+	w.now, w.committed = next, next.clone()
 	w.versions = append(w.versions, next.visible())
 	w.written, w.published = w.file != "", w.last()
 }
@@ -143,8 +234,8 @@ func (w *world) applied(t *rapid.T, h *handle, what string, r registry.Revision)
 	if _, is := h.Subject.(Versioned); !is {
 		return
 	}
-	if w.foreign < 0 && r != w.writes {
-		t.Fatalf("%v: %s returned revision %d, want %d", h, what, r, w.writes)
+	if w.exact() && r != w.revision {
+		t.Fatalf("%v: %s returned revision %d, want %d", h, what, r, w.revision)
 	}
 	w.checkRevision(t, h, what, r, w.current())
 }
@@ -197,13 +288,17 @@ func (w *world) cmdAddInvalid(t *rapid.T) {
 	}
 	h, m := w.pick(t), gen.Draw(t, "machine")
 	before, _ := stampOfFile(w.path)
-	if err := h.Add(m); classOf(err) != invalid {
+	if err := h.Add(m); classOf(err) != invalid && !h.refuses(err) {
 		t.Fatalf("%v: add %+v: %v, want %s", h, m, err, invalid)
 	}
 	if after, _ := stampOfFile(w.path); w.file != "" && replaced(before, after) {
 		t.Fatalf("%v: add %+v was refused, but the file was written", h, m)
 	}
 }
+
+// refuses reports whether err is what a handle that is open for reading only
+// says to every write.
+func (h *handle) refuses(err error) bool { return h.way.ReadOnly && classOf(err) == readOnly }
 
 func removing(name string) func(content) (class, change) {
 	return func(c content) (class, change) {
@@ -217,7 +312,7 @@ func removing(name string) func(content) (class, change) {
 func (w *world) cmdRemove(t *rapid.T) {
 	h, name := w.pick(t), nameGen.Draw(t, "name")
 	if name == registry.LocalName {
-		if err := h.Remove(name); classOf(err) != builtin {
+		if err := h.Remove(name); classOf(err) != builtin && !h.refuses(err) {
 			t.Fatalf("%v: remove %q: %v, want %s", h, name, err, builtin)
 		}
 		return
@@ -226,9 +321,12 @@ func (w *world) cmdRemove(t *rapid.T) {
 }
 
 func (w *world) cmdOpen(t *rapid.T) {
+	if w.broken == missing {
+		t.Skip("opened again it would be an empty one")
+	}
 	for slot, h := range w.handles {
 		if h == nil {
-			w.openHandle(t, slot)
+			w.openHandle(t, slot, w.drawWay(t, func(Way) bool { return true }))
 			return
 		}
 	}
@@ -239,7 +337,7 @@ func (w *world) cmdOpen(t *rapid.T) {
 func (w *world) cmdClose(t *rapid.T) {
 	h := w.pick(t)
 	last := !slices.ContainsFunc(w.handles, func(o *handle) bool { return o != nil && o != h })
-	if last && w.broken {
+	if last && w.broken != ok {
 		t.Skip("none can be opened in its place")
 	}
 	if err := closeSubject(h.Subject); err != nil {
@@ -254,15 +352,15 @@ func (w *world) cmdClose(t *rapid.T) {
 	}
 	w.transactions = open
 	if last {
-		w.openHandle(t, h.number)
+		w.openHandle(t, h.number, w.drawWay(t, func(way Way) bool { return way.MaxSize == 0 }))
 	}
 }
 
 func (w *world) cmdRefresh(t *rapid.T) {
 	h := w.pick(t)
 	err := h.Subject.(Refresher).Refresh()
-	if w.broken {
-		w.wantCorrupt(t, "refresh", err)
+	if refused := w.unusable(h); refused != ok {
+		w.wantUnusable(t, "refresh", refused, err)
 		return
 	}
 	if err != nil {
@@ -279,13 +377,13 @@ func (w *world) cmdLatest(t *rapid.T) {
 
 func (w *world) cmdAtLeast(t *rapid.T) {
 	h := w.pick(t)
-	if w.foreign >= 0 {
+	if !w.exact() {
 		t.Skip("handles count foreign writes each for itself")
 	}
-	if w.broken {
+	if w.unusable(h) != ok {
 		t.Skip("would wait for the repair")
 	}
-	r := registry.Revision(rapid.Uint64Range(0, uint64(w.writes)).Draw(t, "revision"))
+	r := registry.Revision(rapid.Uint64Range(0, uint64(w.revision)).Draw(t, "revision"))
 	v, err := h.Subject.(Latest).AtLeast(r)
 	w.sawLatest(t, h, "AtLeast", v, err)
 	if v.Revision() < r {
@@ -294,10 +392,10 @@ func (w *world) cmdAtLeast(t *rapid.T) {
 }
 
 // sawLatest requires that v has the last write by the subject. While the file
-// is corrupt, a handle may know it or not.
+// cannot be used, a handle may know it or not.
 func (w *world) sawLatest(t *rapid.T, h *handle, what string, v View, err error) {
-	if w.broken && err != nil {
-		w.wantCorrupt(t, what, err)
+	if refused := w.unusable(h); refused != ok && err != nil {
+		w.wantUnusable(t, what, refused, err)
 		return
 	}
 	if err != nil {
@@ -305,7 +403,7 @@ func (w *world) sawLatest(t *rapid.T, h *handle, what string, v View, err error)
 	}
 	h.low = max(h.low, w.published)
 	w.sees(t, h, what, viewState(t, v))
-	w.checkRevision(t, h, what, v.Revision(), viewState(t, v))
+	w.checkView(t, h, what, v)
 	w.keep(t, v)
 }
 
@@ -332,7 +430,11 @@ func (w *world) cmdFailingSave(t *rapid.T) {
 
 // cmdRemoveLocks removes every lock file, which nobody holds now.
 func (w *world) cmdRemoveLocks(t *rapid.T) {
-	files, err := filepath.Glob(filepath.Join(w.dir, ".gastown", "locks", "*.lock*"))
+	resolved, err := filepath.EvalSymlinks(w.path)
+	if err != nil {
+		resolved = w.path
+	}
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(resolved), ".gastown", "locks", "*.lock*"))
 	if err != nil {
 		t.Fatalf("list lock files: %v", err)
 	}

@@ -13,7 +13,7 @@ import (
 //
 // Errors are told apart by what they match with [errors.Is]: registry.ErrNotFound,
 // ErrInvalid and ErrBuiltin for all subjects, and ErrExists, ErrConflict,
-// ErrCorrupt and ErrMissing for those that can run into them. A registry holds
+// ErrCorrupt, ErrMissing and ErrReadOnly for those that can run into them. A registry holds
 // the machine "local" from the start, refuses a machine that
 // [registry.Machine.Validate] refuses, and lists by name.
 //
@@ -38,6 +38,12 @@ type View interface {
 	Get(name string) (registry.Machine, bool)
 	All() iter.Seq2[string, registry.Machine]
 	Len() int
+}
+
+// edited reports whether v is content that no commit published.
+func edited(v View) bool {
+	e, is := v.(interface{ Edited() bool })
+	return is && e.Edited()
 }
 
 // Condition restricts a write; the zero value does not.
@@ -107,6 +113,7 @@ const (
 	builtin  class = "built in"
 	corrupt  class = "corrupt"
 	missing  class = "missing"
+	readOnly class = "read only"
 	other    class = "other"
 )
 
@@ -128,6 +135,8 @@ func classOf(err error) class {
 		return corrupt
 	case errors.Is(err, registry.ErrMissing):
 		return missing
+	case errors.Is(err, registry.ErrReadOnly):
+		return readOnly
 	}
 	return other
 }

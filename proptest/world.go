@@ -25,7 +25,9 @@ import (
 type world struct {
 	config
 	open      New
-	dir, path string
+	base      string // the test's directory
+	dir, path string // the registry's, as they are given to every handle
+	moving           // what dir and path lead to
 
 	handles  []*handle // nil: closed
 	baseline Subject   // writes the same file; nil until it is used
@@ -37,17 +39,28 @@ type world struct {
 	published int
 	// foreign is the version of the last change by something else, -1 if none.
 	foreign int
+	// mark is whether what is there is content that no commit published.
+	mark mark
+	// committed is what the subject wrote last.
+	committed content
+	// guessed: revisions depend on what each handle has met.
+	guessed bool
 	// everBad: entries that readers do not see may come between a transaction
 	// and its commit.
 	everBad bool
 
-	writes    registry.Revision // applied so far
+	// onDisk is the file as a commit that is synced left it. Where there is
+	// another, a write that changes nothing writes it anew: it may not be on disk.
+	onDisk os.FileInfo
+
+	revision  registry.Revision // the newest of a commit, as far as it is known
 	revisions map[registry.Revision]state
 
-	broken  bool   // the file is corrupt now
-	mended  []byte // what was in it before
-	written bool   // there is a file
-	ours    bool   // the subject wrote it as it is
+	broken  class // why the file cannot be used now
+	corrupt []byte
+	mend    func(*rapid.T) // ends that
+	written bool           // there is a file
+	ours    bool           // the subject wrote it as it is
 	claimed registry.Revision
 
 	transactions []*transaction
@@ -58,6 +71,7 @@ type world struct {
 // handle is one handle of the subject and what is known of it.
 type handle struct {
 	Subject
+	way    Way
 	number int
 	low    int // it must not show anything older than this version
 	newest registry.Revision
@@ -79,16 +93,19 @@ func newWorld(t *rapid.T, open New, c config) *world {
 		t.Fatalf("make a directory for the test: %v", err)
 	}
 	w := &world{
-		config: c, open: open, dir: dir, path: filepath.Join(dir, c.file),
+		config: c, open: open, base: dir, dir: dir,
 		handles:   make([]*handle, maxHandles),
 		now:       newContent(),
+		committed: newContent(),
 		foreign:   -1,
 		revisions: make(map[registry.Revision]state),
 	}
 	t.Cleanup(w.close)
+	w.layOut(t)
+	w.path = filepath.Join(w.dir, c.file)
 	w.versions = []state{w.now.visible()}
 	w.revisions[0] = w.versions[0]
-	w.openHandle(t, 0)
+	w.openHandle(t, 0, w.drawWay(t, func(way Way) bool { return !way.ReadOnly }))
 	return w
 }
 
@@ -102,7 +119,7 @@ func (w *world) close() {
 	if w.baseline != nil {
 		closeSubject(w.baseline)
 	}
-	os.RemoveAll(w.dir)
+	os.RemoveAll(w.base)
 }
 
 func closeSubject(s Subject) error {
@@ -115,20 +132,52 @@ func closeSubject(s Subject) error {
 func (w *world) last() int      { return len(w.versions) - 1 }
 func (w *world) current() state { return w.versions[w.last()] }
 
+// exact reports whether every handle gives what it shows the same revision.
+func (w *world) exact() bool { return w.foreign < 0 || w.commitsOnly && !w.guessed }
+
+// drawWay draws how a handle is opened.
+func (w *world) drawWay(t *rapid.T, allowed func(Way) bool) Way {
+	all := make(map[string]Way)
+	var names []string
+	for _, way := range w.ways {
+		if allowed(way) && !(w.moves && way.Fixed) {
+			all[way.Name] = way
+			names = append(names, way.Name)
+		}
+	}
+	if names == nil {
+		return Way{Open: w.open}
+	}
+	return all[rapid.SampledFrom(names).Draw(t, "way")]
+}
+
 // openHandle fills a slot. An opened handle shows what there is now.
-func (w *world) openHandle(t *rapid.T, slot int) {
-	s, err := w.open(w.dir)
-	if w.broken {
+func (w *world) openHandle(t *rapid.T, slot int, way Way) {
+	h := &handle{way: way, number: slot, low: w.last(), seen: make(map[registry.Revision]state)}
+	s, err := way.Open(w.dir)
+	if refused := w.unusable(h); refused != ok {
 		if err == nil {
 			closeSubject(s)
 		}
-		w.wantCorrupt(t, "open", err)
+		w.wantUnusable(t, "open", refused, err)
 		return
 	}
 	if err != nil {
-		t.Fatalf("open: %v", err)
+		t.Fatalf("open (%s): %v", way.Name, err)
 	}
-	w.handles[slot] = &handle{Subject: s, number: slot, low: w.last(), seen: make(map[registry.Revision]state)}
+	h.Subject = s
+	w.handles[slot] = h
+}
+
+// unusable is why h cannot read the file that is there, or nothing.
+func (w *world) unusable(h *handle) class {
+	if w.broken != ok || h.way.MaxSize == 0 {
+		return w.broken
+	}
+	if info, err := os.Stat(w.path); err == nil && info.Size() > h.way.MaxSize {
+		return other
+	}
+	return ok
 }
 
 // pick draws an open handle. There always is one.
@@ -142,7 +191,12 @@ func (w *world) pick(t *rapid.T) *handle {
 	return opened[rapid.IntRange(0, len(opened)-1).Draw(t, "handle")]
 }
 
-func (h *handle) String() string { return fmt.Sprintf("handle %d", h.number) }
+func (h *handle) String() string {
+	if h.way.Name == "" {
+		return fmt.Sprintf("handle %d", h.number)
+	}
+	return fmt.Sprintf("handle %d (%s)", h.number, h.way.Name)
+}
 
 // advance moves the window of h to the first version from low on that passes,
 // and reports whether there is one.
@@ -212,27 +266,50 @@ func (w *world) checkHandle(t *rapid.T, h *handle) {
 	if v, is := h.Subject.(Versioned); is {
 		view := v.Snapshot()
 		w.sees(t, h, "Snapshot", viewState(t, view))
-		w.checkRevision(t, h, "Snapshot", view.Revision(), viewState(t, view))
+		w.checkView(t, h, "Snapshot", view)
 		if r := v.Revision(); r < view.Revision() {
 			t.Fatalf("%v: Revision() = %d after a snapshot of %d", h, r, view.Revision())
 		}
 	}
 }
 
-// checkRevision requires that the revisions of h only grow and that none
-// stands for two states. As long as nothing else has written, a revision is the
-// number of writes, for all handles alike.
-func (w *world) checkRevision(t *rapid.T, h *handle, what string, r registry.Revision, s state) {
+// checkView is checkRevision for a view.
+func (w *world) checkView(t *rapid.T, h *handle, what string, v View) {
+	if !edited(v) {
+		w.checkRevision(t, h, what, v.Revision(), viewState(t, v))
+		return
+	}
+	// What no commit published has the revision that it was made on.
+	if w.foreign < 0 {
+		t.Fatalf("%v: %s of revision %d is edited, but only the subject has written", h, what, v.Revision())
+	}
+	w.checkGrows(t, h, what, v.Revision())
+	if w.exact() && v.Revision() > w.revision {
+		t.Fatalf("%v: %s is edited and has revision %d, of %d there are", h, what, v.Revision(), w.revision)
+	}
+}
+
+func (w *world) checkGrows(t *rapid.T, h *handle, what string, r registry.Revision) {
 	if r < h.newest {
 		t.Fatalf("%v: %s has revision %d after %d", h, what, r, h.newest)
 	}
 	h.newest = r
+}
+
+// checkRevision requires that the revisions of h only grow and that none
+// stands for two states. As long as nothing else has written, a revision is the
+// number of writes, for all handles alike; if only commits make revisions, all
+// of them know which is the newest.
+func (w *world) checkRevision(t *rapid.T, h *handle, what string, r registry.Revision, s state) {
+	w.checkGrows(t, h, what, r)
 	seen := h.seen
-	if w.foreign < 0 {
+	if w.exact() {
 		seen = w.revisions
 		if _, there := seen[r]; !there {
-			t.Fatalf("%v: %s has revision %d, of %d there are", h, what, r, w.writes)
+			t.Fatalf("%v: %s has revision %d, of %d there are", h, what, r, w.revision)
 		}
+	} else if !w.commitsOnly {
+		return // an edit may be a revision of its own, or not
 	}
 	if before, there := seen[r]; !there {
 		seen[r] = s
@@ -282,10 +359,10 @@ func viewState(t *rapid.T, v View) state {
 	return s
 }
 
-// wantCorrupt requires what a corrupt file is reported as.
-func (w *world) wantCorrupt(t *rapid.T, verb string, err error) {
-	if c := classOf(err); c != corrupt && !(w.tolerated[LenientFile] && c == other) {
-		t.Fatalf("%s with a corrupt file: %v, want registry.ErrCorrupt", verb, err)
+// wantUnusable requires what a file that cannot be used is reported as.
+func (w *world) wantUnusable(t *rapid.T, verb string, want class, err error) {
+	if c := classOf(err); c != want && !(want == corrupt && w.tolerated[LenientFile] && c == other) {
+		t.Fatalf("%s with a file that is %s: %v", verb, want, err)
 	}
 }
 

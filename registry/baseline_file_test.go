@@ -119,8 +119,9 @@ func TestBaselineFile(t *testing.T) {
 		}
 	}
 
-	if rev := add(t, r, "new"); rev != at+1 {
-		t.Errorf("first add to a file without revision is %d, want %d", rev, at+1)
+	// What the file holds is a revision, and the add is the next.
+	if rev := add(t, r, "new"); rev != at+2 {
+		t.Errorf("first add to a file without revision is %d, want %d", rev, at+2)
 	}
 	want["new"] = baselineMachine(machineOf("new"))
 	check("one add", want)
@@ -144,8 +145,8 @@ func TestBaselineFile(t *testing.T) {
 	check("a removal", want)
 
 	fresh := open(t, path, nil)
-	if fresh.Revision() != r.Revision() || fresh.Revision() != at+3 {
-		t.Errorf("fresh handle is at revision %d, the writer at %d, want %d", fresh.Revision(), r.Revision(), at+3)
+	if fresh.Revision() != r.Revision() || fresh.Revision() != at+4 {
+		t.Errorf("fresh handle is at revision %d, the writer at %d, want %d", fresh.Revision(), r.Revision(), at+4)
 	}
 }
 
@@ -200,16 +201,16 @@ func TestBaselineProgramWritesOn(t *testing.T) {
 	if err := r.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if r.Revision() <= last {
-		t.Errorf("a foreign write is revision %d after %d", r.Revision(), last)
+	if s := r.Snapshot(); s.Revision() != last || !s.Edited() {
+		t.Errorf("a foreign write is revision %d, edited %t; want %d, true", s.Revision(), s.Edited(), last)
 	}
 	for name, there := range map[string]bool{"a": true, "b": false, "theirs": true} {
 		if _, err := r.Get(name); (err == nil) != there {
 			t.Errorf("Get(%q) after the foreign write: %v", name, err)
 		}
 	}
-	if rev := add(t, r, "c"); rev <= last+1 {
-		t.Errorf("add after a foreign write is revision %d, want above %d", rev, last+1)
+	if rev := add(t, r, "c"); rev != last+2 {
+		t.Errorf("add after a foreign write is revision %d, want %d", rev, last+2)
 	}
 	if got := readAsBaseline(t, mustRead(t, path)); len(got) != 4 || got["theirs"] != theirs {
 		t.Errorf("a baseline program reads %v", got)

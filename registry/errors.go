@@ -22,6 +22,9 @@ var (
 	// ErrInvalid is a value, name or option that is refused; an error of
 	// Schema.Check matches it.
 	ErrInvalid = errors.New("invalid")
+	// ErrTooLarge is a file that is over Options.MaxSize, or a write that would
+	// make it so. It is [snapshot.ErrTooLarge].
+	ErrTooLarge = snapshot.ErrTooLarge
 	// ErrBuiltin is an attempt to remove an entry that always exists.
 	ErrBuiltin = errors.New("built in, cannot be removed")
 	// ErrLockTimeout is a write that did not get the lock in time; the error
@@ -39,9 +42,10 @@ var (
 	// ErrNotDurable is a write that was committed, and that everybody sees,
 	// but that a loss of power might undo: syncing the directory failed.
 	ErrNotDurable = errors.New("committed, but may not be durable")
-	// ErrInDoubt is a write that may or may not be applied: its context ended
-	// while it was being committed and its commit then did not end either, or
-	// the file system failed in a way that hides whether the file was replaced.
+	// ErrInDoubt is a write that may or may not be applied: its commit did not
+	// end within Options.LockTimeout of the end of its context, or within that
+	// or half a minute of its beginning, or the file system failed in a way that
+	// hides whether the file was replaced.
 	ErrInDoubt = snapshot.ErrInDoubt
 )
 
@@ -57,6 +61,7 @@ type ConflictError[V any] struct {
 	Value  V
 	Exists bool
 
+	entry snapshot.Entry[V] // what Value is copied from
 	cause error
 }
 

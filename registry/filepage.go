@@ -1,9 +1,11 @@
 package registry
 
 import (
+	"context"
 	"hash/fnv"
 	"path/filepath"
 
+	"github.com/machreg/machreg/internal/page"
 	"github.com/machreg/machreg/internal/vfs"
 )
 
@@ -11,17 +13,14 @@ import (
 // it to show that they would find the stale reads that follow.
 var weakPage bool
 
-// pageBinding tells the pages of two registries apart that share a lock
-// directory and a file name. In its own lock directory a registry is alone.
-func pageBinding(path, lockDir string) uint64 {
-	if lockDir == "" {
-		return 0
-	}
+// pageBinding tells the records of two registries apart that share a lock
+// directory and a file name.
+func pageBinding(target string) uint64 {
 	h := fnv.New64a()
-	h.Write([]byte(filepath.Base(path)))
+	h.Write([]byte(filepath.Base(target)))
 	// The directory by its identity, not its name: containers may see the same
 	// one at different places.
-	if info, err := vfs.OS.Stat(filepath.Dir(path)); err == nil {
+	if info, err := vfs.OS.Stat(filepath.Dir(target)); err == nil {
 		for _, word := range []uint64{info.Device, info.Inode} {
 			var b [8]byte
 			for i := range b {
@@ -40,11 +39,12 @@ func (s *fileStore[V]) repairPage() {
 	if s.opts.ReadOnly || s.opts.Page == PageOff || !s.loaded.Load().version.Exists() {
 		return
 	}
-	// Taking the lock would bring back a directory that somebody removed.
-	if _, err := s.opts.FS.Stat(s.file.Path()); err != nil {
+	// Taking the lock would bring back a lock directory that was removed.
+	if _, err := s.opts.FS.Stat(s.path); err != nil {
 		return
 	}
-	held, err := s.lock.TryLock()
+	at := s.site.Load()
+	held, err := at.lock.TryLock()
 	if err != nil {
 		return
 	}
@@ -52,29 +52,51 @@ func (s *fileStore[V]) repairPage() {
 	s.mu <- struct{}{}
 	defer s.release()
 	defer s.letGoLocked()
-	if err := s.page.Create(); err != nil {
+	if at.page.Create() != nil {
 		return
 	}
-	if m := s.page.Mapping(); m != nil && m.Sequence()%2 == 1 {
-		// The lock is free, so whoever made it odd is dead. What it renamed,
-		// or did not, has to be looked at before it can be called published.
-		if _, err := s.refreshLocked(); err != nil {
+	if m := at.page.Mapping(); m != nil && m.Sequence()%2 == 1 {
+		// The lock is free, so the process that made it odd is dead. What it
+		// renamed, or did not, has to be looked at before it can be called
+		// published.
+		if _, err := s.refreshLocked(); err != nil || s.site.Load() != at {
 			return
 		}
-		s.page.End(uint64(s.loaded.Load().version.Snapshot.Revision()))
+		known := at.known()
+		if at.page.Begin(reserved(known.Reserved)) != nil {
+			return
+		}
+		if s.loaded.Load().version.Published == known.Reserved {
+			at.page.End(page.Published)
+		} else {
+			at.page.Abandon()
+		}
 	}
 	s.refreshLocked()
 }
 
-// maintain looks after what only a timer can: a lost watch; a page that was
-// deleted or replaced, or left odd by a writer that died.
+// maintain looks after what only a timer can: a path that leads elsewhere; a
+// lost watch; a page that was deleted or replaced, or left odd by a writer that
+// died.
 func (s *fileStore[V]) maintain() {
+	s.relocate() // an error is met again by the refresh
 	s.watcher.check()
 	if s.opts.Page == PageOff {
 		return
 	}
-	s.page.Check()
-	if m := s.page.Mapping(); m == nil && s.page.Repairable() || m != nil && m.Sequence()%2 == 1 {
+	at := s.site.Load()
+	at.page.Check()
+	if m := at.page.Mapping(); m == nil && at.page.Repairable() || m != nil && m.Sequence()%2 == 1 {
 		s.repairPage()
 	}
+}
+
+// relocate follows the path where nothing else makes the handle look.
+func (s *fileStore[V]) relocate() error {
+	if err := s.acquire(context.Background()); err != nil {
+		return err
+	}
+	defer s.release()
+	_, err := s.follow()
+	return err
 }

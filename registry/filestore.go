@@ -17,11 +17,14 @@ import (
 // fileStore keeps a registry in one JSON file. It is the default [Store].
 type fileStore[V any] struct {
 	// Immutable after open.
-	file *snapshot.File[V]
-	lock *filelock.Lock
-	page *page.Page
-	opts Options
-	log  *slog.Logger
+	path  string // as it was given, made absolute
+	codec *snapshot.Codec[V]
+	opts  Options
+	log   *slog.Logger
+
+	// site is where the path leads to now, and what belongs to that place. It is
+	// stored under mu.
+	site atomic.Pointer[site[V]]
 
 	// loaded is the newest version of the file that this handle has read or
 	// written. It is stored under mu; Current loads it without.
@@ -40,9 +43,8 @@ type fileStore[V any] struct {
 	committing bool // guarded by mu: a commit will let go of them
 	retiring   sync.WaitGroup
 
-	// durable is the newest snapshot of which it is known that the rename to
-	// it is synced.
-	durable atomic.Pointer[snapshot.Snapshot[V]]
+	// durable is the newest version that is known to be synced, name and bytes.
+	durable atomic.Pointer[snapshot.Version[V]]
 
 	swept   atomic.Bool // this handle has looked for left-over temporary files
 	watcher *watcher
@@ -74,31 +76,40 @@ const defaultLockDir = ".gastown/locks"
 // registry is opened with. Nothing is opened; links are resolved, as they are by
 // [Open].
 func LockPath(path string, opts *Options) (string, error) {
-	resolved, err := snapshot.Resolve(path)
+	target, err := snapshot.Resolve(path)
 	if err != nil {
 		return "", invalidError{err}
 	}
-	return lockIn(lockDirOf(resolved, opts), resolved), nil
-}
-
-func lockDirOf(path string, o *Options) string {
-	if o != nil && o.LockDir != "" {
-		return o.LockDir
+	dir, err := lockDirOf(target, opts)
+	if err != nil {
+		return "", invalidError{err}
 	}
-	return filepath.Join(filepath.Dir(path), filepath.FromSlash(defaultLockDir))
+	return lockIn(dir, target), nil
 }
 
-func lockIn(dir, path string) string { return filepath.Join(dir, filepath.Base(path)+".lock") }
+// lockDirOf returns the absolute lock directory of the registry file at target.
+func lockDirOf(target string, o *Options) (string, error) {
+	if o != nil && o.LockDir != "" {
+		return filepath.Abs(o.LockDir)
+	}
+	return filepath.Join(filepath.Dir(target), filepath.FromSlash(defaultLockDir)), nil
+}
+
+func lockIn(dir, target string) string { return filepath.Join(dir, filepath.Base(target)+".lock") }
 
 func openFileStore[V any](path string, codec *snapshot.Codec[V], o Options) (*fileStore[V], error) {
-	resolved, err := snapshot.Resolve(path)
+	s, err := newFileStore(path, codec, o)
 	if err != nil {
 		return nil, invalidError{err}
 	}
-	s := newFileStore(resolved, codec, o)
+	route, err := o.FS.Resolve(s.path)
+	if err != nil {
+		return nil, invalidError{err}
+	}
+	s.site.Store(s.siteAt(route))
 	if o.Refresh == RefreshWatch {
 		// Before the first load, so that no change falls between the two.
-		s.watcher = watch(filepath.Dir(resolved), filepath.Base(resolved), s.log)
+		s.watcher = watch(route, s.log)
 	}
 	v, err := s.load(nil)
 	if err != nil {
@@ -113,26 +124,25 @@ func openFileStore[V any](path string, codec *snapshot.Codec[V], o Options) (*fi
 }
 
 // newFileStore names a store and touches nothing.
-func newFileStore[V any](path string, codec *snapshot.Codec[V], o Options) *fileStore[V] {
-	lockDir := lockDirOf(path, &o)
-	s := &fileStore[V]{
-		file: snapshot.NewFile(path, codec, snapshot.FileOptions{
-			MaxSize:        o.MaxSize,
-			NoSync:         o.Sync == SyncNone,
-			SplitHardLinks: o.SplitHardLinks,
-			TempDir:        lockDir,
-			FS:             o.FS,
-		}),
-		lock: filelock.New(lockIn(lockDir, path), &filelock.Options{Timeout: o.LockTimeout, Program: o.Program}),
-		page: page.New(filepath.Join(lockDir, filepath.Base(path)+".page"), pageBinding(path, o.LockDir)),
-		opts: o,
-		log:  o.Logger.With("registry", path),
-		mu:   make(chan struct{}, 1),
-
-		closed: make(chan struct{}),
+func newFileStore[V any](path string, codec *snapshot.Codec[V], o Options) (*fileStore[V], error) {
+	path, err := snapshot.Absolute(path)
+	if err != nil {
+		return nil, err
 	}
-	s.page.NoOddPhase = weakPage
-	return s
+	if o.LockDir != "" {
+		// The working directory may be another one later.
+		if o.LockDir, err = filepath.Abs(o.LockDir); err != nil {
+			return nil, err
+		}
+	}
+	return &fileStore[V]{
+		path:   path,
+		codec:  codec,
+		opts:   o,
+		log:    o.Logger.With("registry", path),
+		mu:     make(chan struct{}, 1),
+		closed: make(chan struct{}),
+	}, nil
 }
 
 func (s *fileStore[V]) acquire(ctx context.Context) error {
@@ -142,7 +152,7 @@ func (s *fileStore[V]) acquire(ctx context.Context) error {
 	case <-s.closed:
 		return ErrClosed
 	case <-ctx.Done():
-		return fmt.Errorf("refresh %q: %w", s.file.Path(), context.Cause(ctx))
+		return fmt.Errorf("refresh %q: %w", s.path, context.Cause(ctx))
 	}
 }
 
@@ -215,50 +225,48 @@ func (s *fileStore[V]) awaitRetired() {
 // load returns what is in the file now, skipping the reading if that is what
 // prev holds. s.mu is held, or nobody else knows s yet.
 func (s *fileStore[V]) load(prev *loaded[V]) (*loaded[V], error) {
-	var mapping *page.Mapping
+	page := s.site.Load().page
+	page.Check()
+	mapping := page.Mapping()
 	var before uint64 = 1
-	var floor Revision
-	if s.opts.Page == PageAuto {
-		s.page.Check()
-		if mapping = s.page.Mapping(); mapping != nil {
-			if before = mapping.Sequence(); before%2 == 0 {
-				floor = Revision(mapping.Revision())
-			}
-		}
+	if mapping != nil {
+		before = mapping.Sequence()
 	}
-	v, err := s.loadVersion(prev, floor)
+	v, err := s.loadVersion(prev)
 	if err != nil {
 		return nil, err
 	}
-	if before%2 == 0 && mapping.Sequence() == before {
+	if s.site.Load().page == page && before%2 == 0 && mapping.Sequence() == before {
 		return &loaded[V]{version: v, mapping: mapping, sequence: before}, nil
 	}
-	// Not validated: somebody is publishing, or died at it. Then floor may be
-	// newer than what was read, and must not have raised its revision.
-	if floor > 0 && v.Snapshot.Revision() != v.Claimed && (prev == nil || v != prev.version) {
-		v.Close()
-		if v, err = s.loadVersion(prev, 0); err != nil {
-			return nil, err
-		}
-	}
-	return &loaded[V]{version: v}, nil
+	return &loaded[V]{version: v}, nil // a writer is publishing, or died at it
 }
 
-// loadVersion loads the file or finds that it is still prev.
-func (s *fileStore[V]) loadVersion(prev *loaded[V], floor Revision) (*snapshot.Version[V], error) {
+// loadVersion loads the file or finds that it is still prev. What was published
+// is asked for first: then it is never ahead of a file that a commit wrote.
+func (s *fileStore[V]) loadVersion(prev *loaded[V]) (*snapshot.Version[V], error) {
+	site := s.site.Load()
 	var old *snapshot.Version[V]
 	if prev != nil {
 		old = prev.version
-		same, err := s.file.Unchanged(old)
+		var known snapshot.Known
+		if s.committing || site.page.Mapping() != nil { // else it costs a file access
+			known = site.known()
+		}
+		same, err := site.file.Unchanged(old)
 		if err != nil {
 			return nil, err
 		}
-		if same {
+		if same && old.Agrees(known) {
 			s.counts.skips.Add(1)
 			return old, nil
 		}
+		// Another file: the path may lead elsewhere.
+		if site, err = s.follow(); err != nil {
+			return nil, err
+		}
 	}
-	v, err := s.file.Load(old, floor)
+	v, err := site.file.Load(old, site.known)
 	if err != nil {
 		return nil, err
 	}
@@ -278,13 +286,12 @@ func (s *fileStore[V]) Close() error {
 	s.letGoLocked()
 	s.retiring.Wait()
 	s.loaded.Load().version.Close()
-	if s.opts.Page == PageAuto {
-		s.page.Check() // if it was deleted, this may be the last one to know it
-	}
+	site := s.site.Load()
+	site.page.Check() // if it was deleted, this may be the last one to know it
 	if s.opts.ReadOnly {
 		return nil
 	}
-	if err := s.lock.Close(); err != nil && !errors.Is(err, filelock.ErrTimeout) {
+	if err := site.lock.Close(); err != nil && !errors.Is(err, filelock.ErrTimeout) {
 		return fmt.Errorf("close registry: %w", err)
 	}
 	return nil

@@ -58,8 +58,6 @@ func (r *Registry[V]) AtLeast(ctx context.Context, rev Revision) (*snapshot.Snap
 	defer retry.Stop()
 	for {
 		told := r.publishing.wait()
-		// Not the snapshot at hand: a handle that adopted foreign writes may
-		// have counted beyond rev without having seen it.
 		snap, err = r.Latest(ctx)
 		if err != nil && ctx.Err() == nil && errors.Is(err, ErrClosed) {
 			return nil, fmt.Errorf("wait for revision %d: %w", rev, err)
@@ -108,6 +106,9 @@ func (r *Registry[V]) keepFresh() {
 				}
 			}
 			r.awaitWrites()
+			if m, ok := r.store.(maintainer); ok {
+				m.relocate()
+			}
 		case <-tick.C:
 			if m, ok := r.store.(maintainer); ok {
 				m.maintain()
@@ -187,4 +188,7 @@ func (p *pace) spend(start, end time.Time) {
 
 // maintainer is a store that has something to look after now and then: Latest
 // relies on it under every refresh policy.
-type maintainer interface{ maintain() }
+type maintainer interface {
+	maintain()
+	relocate() error // a change may be one of where the registry is
+}

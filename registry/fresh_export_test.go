@@ -21,7 +21,7 @@ func (r *Registry[V]) OnRenamed(fn func()) { r.files().hooks.renamed = fn }
 func WeakenPage() { weakPage = true }
 
 // PagePath is where the registry's page is.
-func (r *Registry[V]) PagePath() string { return r.files().page.Path() }
+func (r *Registry[V]) PagePath() string { return r.files().site.Load().page.Path() }
 
 // Maintain does what the registry does every PollInterval.
 func (r *Registry[V]) Maintain() { r.files().maintain() }

@@ -101,16 +101,27 @@ func TestOlderCopyRestored(t *testing.T) {
 	if err := v.apply(c); err != nil {
 		t.Error(err)
 	}
-	if len(c.Removed) != 2 || r.Revision() <= before || r.Snapshot().Holds("b") || !r.Snapshot().Holds("a") {
-		t.Errorf("a restored copy is %+v, at revision %d after %d", c, r.Revision(), before)
+	if len(c.Removed) != 2 || r.Snapshot().Holds("b") || !r.Snapshot().Holds("a") {
+		t.Errorf("a restored copy is %+v", c)
 	}
-	// Who comes now does not begin below what others have been told, either.
-	fresh := open(t, path, nil)
-	if s := fresh.Stats().Latest; s.Name == registry.ModePage && fresh.Revision() <= before {
-		t.Errorf("a fresh handle begins at revision %d, others have seen %d", fresh.Revision(), before)
+	// A handle that is opened now gives it the same revision, with and without a
+	// page that it can map, and no condition accepts that.
+	mapped, unmapped := open(t, path, nil), open(t, path, &registry.Options{Page: registry.PageOff})
+	for _, h := range []*registry.MachineRegistry{r, mapped, unmapped} {
+		if s := h.Snapshot(); s.Revision() != before || !s.Edited() {
+			t.Errorf("a restored copy is revision %d, edited %t; want %d, true", s.Revision(), s.Edited(), before)
+		}
 	}
-	if rev := add(t, fresh, "d"); rev <= before {
-		t.Errorf("the next write is revision %d, not above %d", rev, before)
+	if rev, err := unmapped.Add(t.Context(), machineOf("e"), registry.IfRevision(before)); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("a write on condition of revision %d = %d, %v, want ErrConflict", before, rev, err)
+	}
+	// The refused write gave the copy its revision, so that a second try can work.
+	seen, err := mapped.Latest(t.Context())
+	if err != nil || seen.Revision() != before+1 || seen.Edited() || seen.Holds("b") {
+		t.Errorf("after a refused write: revision %d, edited %t, %v, want %d", seen.Revision(), seen.Edited(), err, before+1)
+	}
+	if rev, err := unmapped.Add(t.Context(), machineOf("d"), registry.IfRevision(before+1)); rev != before+2 || err != nil {
+		t.Errorf("the second try = %d, %v, want %d", rev, err, before+2)
 	}
 	sees(t, r, "d")
 }

@@ -142,10 +142,10 @@ func TestGuardCommitOperations(t *testing.T) {
 			want := []string{
 				// The refresh is skipped. The version that it finds unchanged
 				// was once created under a temporary name.
-				"stat FILE", "read TEMP",
-				"stat FILE", // whose mode and owner to keep
-				"create TEMP", "write TEMP", "stat file TEMP",
-				"stat FILE", // the fence
+				"resolve FILE", "stat FILE", "read TEMP",
+				"lstat FILE", // whose mode and owner to keep
+				"create TEMP", "write TEMP", "stat file TEMP", "sync TEMP",
+				"lstat FILE", // the fence
 				"rename TEMP",
 			}
 			if !slices.Equal(got, want) {
@@ -307,9 +307,12 @@ func TestGuardSystemCalls(t *testing.T) {
 		"openat": 5, "close": 5,
 		// The runtime asks whether each of them can be polled.
 		"epoll_ctl": 5,
-		// The lock directory and the lock's identity, twice; the page, three
-		// times; the file, to skip the refresh, for its mode, and as the fence.
-		"newfstatat": 9,
+		// The lock directory and the lock's identity, twice; the file's directory;
+		// the page, three times; the file, to skip the refresh, for its mode, and
+		// as the fence.
+		"newfstatat": 10,
+		// Where the path leads: one for each element.
+		"readlinkat": strings.Count(path, "/"),
 		// The identity of the turnstile and the lock; the new file.
 		"fstat": 3,
 		// Turnstile, lock and new file, and their release; the old file stays

@@ -67,31 +67,35 @@ func (r *Registry[V]) Health() error {
 // troubleLog remembers the outcome of the last refresh.
 type troubleLog struct {
 	mu    sync.Mutex
-	last  error
-	since time.Time
+	last  error     // guarded by mu
+	since time.Time // guarded by mu; zero while last is nil
 }
 
 func (t *troubleLog) note(err error, log *slog.Logger) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	since, last := t.swap(err)
 	switch {
-	case err == nil && t.last != nil:
-		log.Info("the registry file can be read again", "after", time.Since(t.since).Round(time.Millisecond))
-	case err != nil && (t.last == nil || t.last.Error() != err.Error()):
+	case err == nil && last != nil:
+		log.Info("the registry file can be read again", "after", time.Since(since).Round(time.Millisecond))
+	case err != nil && (last == nil || last.Error() != err.Error()):
 		log.Error("the registry file cannot be read; serving the last good revision", "error", err)
 	}
-	if err == nil || t.last == nil {
+}
+
+func (t *troubleLog) swap(err error) (since time.Time, last error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, since = t.last, t.since
+	if t.last = err; err == nil {
+		t.since = time.Time{}
+	} else if last == nil {
 		t.since = time.Now()
 	}
-	t.last = err
+	return since, last
 }
 
 func (t *troubleLog) get() (since time.Time, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.last == nil {
-		return time.Time{}, nil
-	}
 	return t.since, t.last
 }
 
@@ -120,11 +124,11 @@ func (s *fileStore[V]) latestMode() Mode {
 	if s.opts.Page == PageOff {
 		return Mode{Name: ModeStamp}
 	}
-	since, err := s.page.State()
+	since, err := s.site.Load().page.State()
 	switch {
 	case err == nil:
 		return Mode{Name: ModePage, Since: since}
-	case errors.Is(err, page.ErrUnsupported), errors.Is(err, page.ErrAbsent) && !s.page.Had():
+	case errors.Is(err, page.ErrUnsupported), errors.Is(err, page.ErrAbsent) && !s.site.Load().page.Had():
 		return Mode{Name: ModeStamp, Since: since}
 	}
 	return Mode{Name: ModeStamp, Since: since, Err: err}

@@ -11,13 +11,16 @@ import (
 // Options adjusts a registry. The zero value, like nil, is the default.
 type Options struct {
 	// LockTimeout bounds how long a write waits for the lock: 0 is 30 s (not,
-	// as on the command line, no wait), a negative duration such as filelock.NoWait does not wait, except, for up
-	// to a second, for a commit of this handle that is under way.
+	// as on the command line, no wait), a negative duration such as
+	// filelock.NoWait does not wait, except, for up to a second, for a commit of
+	// this handle that is under way. A write that is being committed is waited
+	// for as long again, and at least 30 s; its error then matches ErrInDoubt.
 	LockTimeout time.Duration
 	// LockDir is where the lock and the revision page are, as LockDir/FILE.lock
 	// and LockDir/FILE.page, and where new versions of the file are written;
-	// empty is ".gastown/locks" beside the file. All processes that share a file must
-	// use the same directory, or they do not exclude each other.
+	// empty is ".gastown/locks" beside the file. A relative one is resolved when
+	// the registry is opened. All processes that share a file must use the same
+	// directory, or they do not exclude each other.
 	LockDir string
 	// Sync is what a write waits for.
 	Sync SyncPolicy
@@ -42,8 +45,9 @@ type Options struct {
 	// Program is what this process is called in the errors of those that wait
 	// for it; empty is the base name of os.Args[0].
 	Program string
-	// Logger receives what nobody is there to be told as an error; nil is
-	// silent.
+	// Logger receives what no call returns as an error; nil is silent. It is
+	// called on a goroutine of its own, and may block or panic: records that it
+	// cannot take in time are dropped, and counted.
 	Logger *slog.Logger
 	// FS replaces the file system in this module's fault tests; leave it nil.
 	FS vfs.FS
@@ -55,7 +59,10 @@ type SyncPolicy int
 const (
 	// SyncFull waits until the write survives a loss of power.
 	SyncFull SyncPolicy = iota
-	// SyncNone waits until it survives the death of every process.
+	// SyncNone waits until it survives the death of every process. A loss of power
+	// may undo it, but no write that another handle was acknowledged with SyncFull:
+	// bytes are synced before they replace others, and only the wait for the
+	// directory is left out.
 	SyncNone
 )
 
@@ -81,8 +88,8 @@ type PagePolicy int
 const (
 	// PageAuto uses it where the platform and the file system allow it.
 	PageAuto PagePolicy = iota
-	// PageOff makes Latest compare stamps. A page that others use is kept up
-	// to date all the same.
+	// PageOff makes Latest compare stamps. The page is kept up to date all the
+	// same, for others and for the record of revisions that is in it.
 	PageOff
 )
 

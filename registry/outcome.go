@@ -19,7 +19,7 @@ func (e *callerError) Error() string {
 }
 
 // run calls fn on a goroutine of its own, so that neither a panic nor
-// runtime.Goexit in it (t.FailNow, say) can end the leader that others rely
+// runtime.Goexit in it (t.FailNow, say) can end a goroutine that others rely
 // on. The error is a *callerError.
 func run(fn func() error) error {
 	var end callerError
@@ -41,16 +41,6 @@ func run(fn func() error) error {
 		return nil
 	}
 	return &end
-}
-
-// guard calls fn and returns its error, or a *callerError if it panics.
-func guard(fn func() error) (err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = &callerError{panicked: true, value: v}
-		}
-	}()
-	return fn()
 }
 
 // brokeOff reports whether err stands for a function that did not return.

@@ -1,17 +1,13 @@
 package registry_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/machreg/machreg/internal/vfs"
-	"github.com/machreg/machreg/internal/vfs/errorfs"
 	"github.com/machreg/machreg/registry"
 )
 
@@ -156,85 +152,6 @@ func TestClonePanicReachesItsCaller(t *testing.T) {
 	wg.Wait()
 	if got, want := r.Revision(), registry.Revision(9); got != want {
 		t.Errorf("registry is at revision %d, want %d", got, want)
-	}
-}
-
-// brittle panics when it is decoded from null, if it is told to.
-type brittle struct{ text string }
-
-var brittleNull atomic.Bool
-
-func (b brittle) MarshalText() ([]byte, error) { return []byte(b.text), nil }
-
-func (b *brittle) UnmarshalJSON(data []byte) error {
-	if string(data) == "null" && brittleNull.Load() {
-		panic("not null")
-	}
-	return json.Unmarshal(data, &b.text)
-}
-
-// A write that panics when half of it has been applied leaves nothing behind in
-// the group it was part of.
-func TestPanicHalfway(t *testing.T) {
-	type value struct {
-		B brittle `json:"b"`
-	}
-	path := newPath(t)
-	mustWrite(t, path, `{"version":1,"values":{"old":{"b":"x","unknown":1}}}`)
-	disk := errorfs.Wrap(vfs.OS)
-	r, err := registry.Open(path, registry.Schema[value]{Collection: "values"}, &registry.Options{FS: disk})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	brittleNull.Store(true) // asked when unknown members are taken over
-	defer brittleNull.Store(false)
-	put := func(name string) <-chan outcome {
-		return outcomeOf(func() error {
-			_, err := r.Put(t.Context(), name, value{brittle{"y"}})
-			return err
-		})
-	}
-	const rounds, halves = 10, 50
-	for round := range rounds { // in which order a transaction is applied is left to chance
-		// One write is held up, so that the next two share a commit.
-		busy, free := make(chan struct{}), make(chan struct{})
-		var once sync.Once
-		disk.Before(func(op errorfs.Op) {
-			if op.Kind == errorfs.Rename {
-				once.Do(func() { close(busy); <-free })
-			}
-		})
-		first := put(fmt.Sprintf("first-%d", round))
-		<-busy
-		bad := outcomeOf(func() error {
-			tx := r.Begin()
-			for i := range halves {
-				if err := tx.Put(fmt.Sprintf("half-%d", i), value{brittle{"y"}}); err != nil {
-					return err
-				}
-			}
-			if err := tx.Put("old", value{brittle{"z"}}); err != nil {
-				return err
-			}
-			_, err := tx.Commit(t.Context())
-			return err
-		})
-		awaitLine(r, 1)
-		good := put(fmt.Sprintf("good-%d", round))
-		awaitLine(r, 2)
-		close(free)
-		if o, want := <-bad, (outcome{panicked: "not null"}); o != want {
-			t.Errorf("Commit ended with %+v, want %+v", o, want)
-		}
-		for _, out := range []<-chan outcome{first, good} {
-			if o, want := <-out, (outcome{returned: true}); o != want {
-				t.Errorf("another write ended with %+v, want %+v", o, want)
-			}
-		}
-	}
-	if got, want := r.Len(), 1+2*rounds; got != want {
-		t.Errorf("%d entries, want %d: half of a write is there", got, want)
 	}
 }
 

@@ -12,17 +12,25 @@ import (
 //
 // Who owns it: its writer until it is in the queue; the queue, where the writer
 // may still withdraw it; from take on the leader, which answers it exactly
-// once.
+// once, unless it finds that the writer has left.
 type request[V any] struct {
-	// apply adds the write to what is being made, as a whole or, if it returns
-	// an error, not at all. It runs in the leader's goroutine, under the lock,
-	// and again from the start if the commit has to start over.
-	apply    func(*snapshot.Editor[V]) error
+	// apply adds the write to what is being made, as a whole or, if it does not
+	// return or returns an error, not at all. It runs under the lock, and again
+	// from the start if the commit has to start over.
+	apply func(*snapshot.Editor[V]) error
+	// alone marks a write whose apply runs a function of its author's, which may
+	// take long: it shares its commit with no other.
+	alone    bool
 	deadline time.Time // until when to wait for the lock
 	done     chan answer
-	res      answer // as of the last apply
-	changed  bool   // as of the last apply
-	broken   bool   // apply did not return; it is not called again
+
+	// Of the leader.
+	res    answer // as of the last apply
+	broken bool   // apply did not return; it is not called again
+
+	// Guarded by the queue's mu.
+	group *seal // nil until it is taken
+	left  bool  // the writer has gone: withdrawn, or in doubt
 }
 
 // answer is what became of a request.
@@ -31,12 +39,10 @@ type answer struct {
 	err      error
 }
 
-// deliver gives the answer to the writer, in its own goroutine.
-func (a answer) deliver() (Revision, error) {
-	if brokeOff(a.err) {
-		return 0, a.err.(*callerError).deliver()
-	}
-	return a.revision, a.err
+// seal is the state of a group; guarded by the queue's mu.
+type seal struct {
+	at   time.Time // when all writes had been applied, so that none can be withdrawn; zero before that
+	left int       // writes whose writers have left, and that are still in the group
 }
 
 // queue holds the writes that wait for a leader, in the order they came.
@@ -45,6 +51,7 @@ type queue[V any] struct {
 	waiting []*request[V] // guarded by mu
 	leading bool          // guarded by mu: a leader is running
 	rested  chan struct{} // guarded by mu: closed when that leader is done
+	group   *seal         // guarded by mu: of the group that was taken last
 	closed  bool          // guarded by mu
 	// abandon stops the leader's wait for the lock; guarded by mu, nil while
 	// it does not wait.
@@ -67,19 +74,43 @@ func (q *queue[V]) add(w *request[V]) (lead bool, err error) {
 }
 
 // withdraw takes a request back and reports whether it could: it cannot once
-// the leader has it. Nobody left means that the leader need not wait either.
-func (q *queue[V]) withdraw(w *request[V]) bool {
+// its group is sealed, and says since when that is. A request that is alone in
+// its group is withdrawn from there only if its own author has cancelled it.
+// Nobody left in the queue means that the leader need not wait either.
+func (q *queue[V]) withdraw(w *request[V], cancelled bool) (done bool, sealed time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	i := slices.Index(q.waiting, w)
-	if i < 0 {
-		return false
+	if w.group != nil {
+		if sealed = w.group.at; sealed.IsZero() && (cancelled || !w.alone) {
+			w.leaveLocked()
+		}
+		return w.left, sealed
 	}
-	q.waiting = slices.Delete(q.waiting, i, i+1)
+	if i := slices.Index(q.waiting, w); i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
 	if len(q.waiting) == 0 && q.abandon != nil {
 		q.abandon()
 	}
-	return true
+	return true, time.Time{}
+}
+
+// leave tells the leader that the writer waits no longer, although it may be
+// committed, and reports whether that is so: an answer may have come.
+func (q *queue[V]) leave(w *request[V]) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(w.done) == 0 {
+		w.leaveLocked()
+	}
+	return w.left
+}
+
+func (w *request[V]) leaveLocked() {
+	if !w.left {
+		w.left = true
+		w.group.left++
+	}
 }
 
 // next returns the deadline of the request that has waited longest, and notes
@@ -103,7 +134,8 @@ func (q *queue[V]) next(abandon func()) (deadline time.Time, ok bool) {
 	return deadline, true
 }
 
-// take hands up to limit requests to the leader; 0 is all of them.
+// take hands the next group to the leader: up to limit requests, 0 being any
+// number, or a single one that has to be alone.
 func (q *queue[V]) take(limit int) []*request[V] {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -112,9 +144,66 @@ func (q *queue[V]) take(limit int) []*request[V] {
 	if limit > 0 {
 		n = min(n, limit)
 	}
+	if i := slices.IndexFunc(q.waiting[:n], func(w *request[V]) bool { return w.alone }); i >= 0 {
+		n = max(i, 1)
+	}
+	return q.takeLocked(n)
+}
+
+func (q *queue[V]) takeLocked(n int) []*request[V] {
 	taken := slices.Clone(q.waiting[:n])
 	q.waiting = slices.Delete(q.waiting, 0, n)
+	q.group = new(seal)
+	for _, w := range taken {
+		w.group = q.group
+	}
 	return taken
+}
+
+// drain hands all requests to the leader, to be refused.
+func (q *queue[V]) drain() []*request[V] {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.takeLocked(len(q.waiting))
+}
+
+// seal closes a group whose requests are applied. If some were withdrawn
+// meanwhile it stays open, for the rest of them to be applied again.
+func (q *queue[V]) seal(group []*request[V], now time.Time) (rest []*request[V], sealed bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.group.left > 0 {
+		return q.presentLocked(group), false
+	}
+	q.group.at = now
+	return group, true
+}
+
+// unseal opens a group again, whose commit is known to have come to nothing.
+func (q *queue[V]) unseal(group []*request[V]) (rest []*request[V]) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.group.at = time.Time{}
+	return q.presentLocked(group)
+}
+
+// putBack returns the requests of such a group to the head of the line.
+func (q *queue[V]) putBack(group []*request[V]) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	group = q.presentLocked(group)
+	for _, w := range group {
+		w.group = nil
+	}
+	q.waiting = slices.Insert(q.waiting, 0, group...)
+}
+
+// presentLocked leaves out the requests whose writers have left.
+func (q *queue[V]) presentLocked(group []*request[V]) []*request[V] {
+	if q.group != nil {
+		q.group.left = 0
+	}
+	return slices.DeleteFunc(group, func(w *request[V]) bool { return w.left })
 }
 
 // expired takes out the requests whose deadline is not after now.

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
-	"slices"
+	"math"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/machreg/machreg/filelock"
 	"github.com/machreg/machreg/snapshot"
 )
 
@@ -26,13 +28,18 @@ type Registry[V any] struct {
 	//  1. leadership: queue.leading, at most one leader a handle
 	//  2. the store's right to write: the file lock, between handles and processes
 	//  3. the store's own mutex
-	//  4. queue.mu, publishing.mu: held for a few instructions, nothing inside
+	//  4. queue.mu, publishing.mu, logs.mu: held for a few instructions, nothing
+	//     inside
 
 	// Immutable after Open.
 	codec *snapshot.Codec[V]
 	store Store[V]
 	opts  Options
 	log   *slog.Logger
+	logs  *logQueue // what log writes to; nil if that is silent
+	// patience bounds the wait for a commit that has begun.
+	patience time.Duration
+	maxSize  int64 // of the file
 
 	// current is the snapshot that plain reads are served from. It is stored
 	// by publish, before the waiters are told, and loaded by every reader; its
@@ -57,6 +64,7 @@ type Registry[V any] struct {
 // options that cannot be used, or that of the file system.
 func Open[V any](path string, schema Schema[V], opts *Options) (*Registry[V], error) {
 	o := opts.orDefault()
+	logs := queueLogs(&o)
 	codec, err := snapshot.NewCodec(schema)
 	if err != nil {
 		return nil, fmt.Errorf("open registry %q: %w", path, invalidError{err})
@@ -65,7 +73,11 @@ func Open[V any](path string, schema Schema[V], opts *Options) (*Registry[V], er
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", err)
 	}
-	return newRegistry(codec, store, o), nil
+	limit := o.MaxSize
+	if limit <= 0 {
+		limit = snapshot.DefaultMaxSize
+	}
+	return newRegistry(codec, store, o, logs, limit), nil
 }
 
 // OpenStore opens a registry on a store of the caller's. Of opts, those that
@@ -75,11 +87,17 @@ func OpenStore[V any](store Store[V], schema Schema[V], opts *Options) (*Registr
 	if err != nil {
 		return nil, fmt.Errorf("open registry: %w", invalidError{err})
 	}
-	return newRegistry(codec, store, opts.orDefault()), nil
+	o := opts.orDefault()
+	logs := queueLogs(&o)
+	return newRegistry(codec, store, o, logs, math.MaxInt64), nil
 }
 
-func newRegistry[V any](codec *snapshot.Codec[V], store Store[V], o Options) *Registry[V] {
-	r := &Registry[V]{codec: codec, store: store, opts: o, log: o.Logger}
+func newRegistry[V any](codec *snapshot.Codec[V], store Store[V], o Options, logs *logQueue, maxSize int64) *Registry[V] {
+	r := &Registry[V]{
+		codec: codec, store: store, opts: o, log: o.Logger, logs: logs,
+		patience: max(o.LockTimeout, filelock.DefaultTimeout),
+		maxSize:  maxSize,
+	}
 	r.closing, r.stop = context.WithCancelCause(context.Background())
 	r.publishing.init()
 	snap, _ := store.Current()
@@ -93,15 +111,35 @@ func newRegistry[V any](codec *snapshot.Codec[V], store Store[V], o Options) *Re
 // of everything the handle has open. Reads go on returning the last snapshot;
 // every other call returns [ErrClosed]. Only the first call does something; all
 // wait for it and return its error.
+//
+// It waits for the lock timeout and ten seconds more. Whatever is at work then, a
+// function of the program's that does not return, say, is left to itself, with
+// what it has open, and the error matches [ErrInDoubt].
 func (r *Registry[V]) Close() error {
 	r.closeOnce.Do(func() {
-		r.queue.close()
-		r.stop(ErrClosed)
-		r.background.Wait()
-		r.closeErr = r.store.Close()
+		closed := make(chan error, 1)
+		go func() {
+			r.queue.close()
+			r.stop(ErrClosed)
+			r.background.Wait()
+			err := r.store.Close()
+			r.logs.drain()
+			closed <- err
+		}()
+		patience := time.NewTimer(max(r.opts.LockTimeout, 0) + closeGrace)
+		defer patience.Stop()
+		select {
+		case r.closeErr = <-closed:
+		case <-patience.C:
+			r.stop(ErrClosed)
+			r.closeErr = fmt.Errorf("close registry: %w: a function of this program, or the disk, does not return", ErrInDoubt)
+		}
 	})
 	return r.closeErr
 }
+
+// closeGrace is how much longer than for the lock Close waits.
+const closeGrace = 10 * time.Second
 
 // Get returns the value stored under name, or [ErrNotFound]. It is wait-free
 // and does no I/O; it does not allocate if the name is there. What it returns
@@ -133,28 +171,36 @@ func (r *Registry[V]) Snapshot() *snapshot.Snapshot[V] { return r.current.Load()
 // already. The root is swapped first and the waiters told second: a waiter that
 // is told finds what it was told of.
 func (r *Registry[V]) publish(snap *snapshot.Snapshot[V]) {
+	if old, ok := r.swap(snap); ok {
+		r.warn(old, snap)
+	}
+}
+
+func (r *Registry[V]) swap(snap *snapshot.Snapshot[V]) (old *snapshot.Snapshot[V], newer bool) {
 	r.publishing.mu.Lock()
 	defer r.publishing.mu.Unlock()
-	old := r.current.Load()
-	if snap.Revision() <= old.Revision() {
-		return
+	old = r.current.Load()
+	if !snap.After(old) {
+		return old, false
 	}
 	r.current.Store(snap)
 	r.publishing.tellLocked()
-	r.warn(old, snap)
+	return old, true
 }
 
 // warn logs the entries of snap that cannot be used and were not so in old,
-// which may be nil: to everybody else they are just not there.
+// which may be nil: readers just do not see them. It names the first few and
+// counts the others.
 func (r *Registry[V]) warn(old, snap *snapshot.Snapshot[V]) {
-	var known []snapshot.Quarantined
-	if old != nil {
-		known = old.Quarantine()
-	}
-	for _, q := range snap.Quarantine() {
-		if !slices.Contains(known, q) {
+	const named = 10
+	n := 0
+	for q := range snap.QuarantinedSince(old) {
+		if n++; n <= named {
 			r.log.Warn("an entry of the registry cannot be used and is not served", "name", q.Name, "reason", q.Reason)
 		}
+	}
+	if n > named {
+		r.log.Warn("more entries of the registry cannot be used and are not served", "count", n-named)
 	}
 }
 

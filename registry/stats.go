@@ -90,8 +90,8 @@ func (g *group[V]) count(committed bool) {
 
 // storeCounts are the file store's; all atomic.
 type storeCounts struct {
-	commits, restarts, loads, skips, failures, parsed atomic.Uint64
-	lockWaits                                         atomic.Int64
+	restarts, loads, skips, failures, parsed atomic.Uint64
+	lockWaits                                atomic.Int64
 }
 
 // Stats returns the counters and modes of this handle. It does no I/O.
@@ -100,7 +100,7 @@ func (r *Registry[V]) Stats() Stats {
 	return Stats{
 		Revision:     snap.Revision(),
 		Entries:      snap.Len(),
-		Quarantined:  len(snap.Quarantine()),
+		Quarantined:  snap.QuarantineLen(),
 		Commits:      r.counts.commits.Load(),
 		Writes:       r.counts.writes.Load(),
 		Unchanged:    r.counts.unchanged.Load(),

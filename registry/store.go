@@ -25,9 +25,11 @@ type Store[V any] interface {
 
 	// Commit obtains the exclusive right to write, waiting for it until ctx
 	// ends or the deadline passes, and then calls apply with the newest
-	// snapshot there is. What apply returns becomes the next revision; if that
-	// is its argument, nothing is written. apply may be called again with a
-	// newer snapshot if the store found that it had been overtaken.
+	// snapshot there is. What apply returns becomes the next revision. Its
+	// argument means that nothing changes, and nil that nothing is acknowledged
+	// either, because every write was refused: the snapshot that Commit then
+	// returns need not be durable. apply may be called again with a newer
+	// snapshot if the store found that it had been overtaken.
 	//
 	// A snapshot and a nil error mean that the revision is durable. A snapshot
 	// and an error matching ErrNotDurable mean that it is published, but might

@@ -100,6 +100,9 @@ func (s *memoryStore) Commit(ctx context.Context, deadline time.Time, apply func
 	if s.engine.overtaken.Swap(false) {
 		next = apply(base)
 	}
+	if next == nil { // every write was refused
+		next = base
+	}
 	if err := s.engine.failing.Load(); err != nil && !errors.Is(*err, registry.ErrNotDurable) {
 		return nil, *err
 	}

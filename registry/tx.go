@@ -90,17 +90,23 @@ func (tx *Tx[V]) Put(name string, v V) error {
 	return nil
 }
 
+// Holds reports whether the transaction would leave an entry of that name in
+// the file, usable or quarantined: what a Put of the name would replace.
+func (tx *Tx[V]) Holds(name string) bool {
+	if e, ok := tx.written[name]; ok {
+		return e != nil
+	}
+	tx.read[name] = struct{}{}
+	return tx.base.Holds(name)
+}
+
 // Remove deletes name when the transaction commits. Whether it is there is
 // read now: [ErrNotFound] or [ErrBuiltin] if it cannot be removed.
 func (tx *Tx[V]) Remove(name string) error {
 	if tx.registry.codec.Builtin(name) {
 		return fmt.Errorf("remove %q: %w", name, ErrBuiltin)
 	}
-	e, written := tx.written[name]
-	if !written {
-		tx.read[name] = struct{}{}
-	}
-	if written && e == nil || !written && !tx.base.Holds(name) {
+	if !tx.Holds(name) {
 		return fmt.Errorf("remove: %w", notFoundError(name))
 	}
 	tx.written[name] = nil
@@ -138,7 +144,7 @@ func (tx *Tx[V]) commit(ctx context.Context) (Revision, error) {
 	if tx.refused != nil {
 		return 0, fmt.Errorf("commit: %w", tx.refused)
 	}
-	rev, err := tx.registry.submit(ctx, tx.apply)
+	rev, err := tx.registry.submit(ctx, &request[V]{apply: tx.apply})
 	if c, ok := errors.AsType[*ConflictError[V]](err); ok && c.Name != "" {
 		return 0, fmt.Errorf("commit: %q: %w", c.Name, err)
 	}
@@ -159,8 +165,8 @@ func (tx *Tx[V]) apply(edit *snapshot.Editor[V]) error {
 			return conflict(edit, name, tx.base.Revision(), ErrConflict)
 		}
 	}
-	edit.Apply(tx.write())
-	return nil
+	_, err := edit.ApplyWithin(tx.registry.maxSize, tx.write())
+	return err
 }
 
 // optimisticTries is how often Update runs without the lock before it runs
@@ -198,25 +204,25 @@ func (r *Registry[V]) Update(ctx context.Context, fn func(tx *Tx[V]) error) (Rev
 func (r *Registry[V]) updateLocked(ctx context.Context, fn func(tx *Tx[V]) error) (Revision, error) {
 	var running sync.Mutex // held while fn runs; guards over
 	over := false
-	rev, err := r.submit(ctx, func(edit *snapshot.Editor[V]) error {
+	rev, err := r.submit(ctx, &request[V]{alone: true, apply: func(edit *snapshot.Editor[V]) error {
 		running.Lock()
 		defer running.Unlock()
 		if over {
-			return ErrInDoubt
+			return context.Canceled // of a write that was withdrawn
 		}
 		tx := r.begin(edit.Snapshot())
 		tx.done = true
-		if err := run(func() error { return fn(tx) }); err != nil {
-			return err
+		if err := fn(tx); err != nil {
+			return &callerError{err: err, returned: true}
 		}
 		if tx.refused != nil {
 			return tx.refused
 		}
-		edit.Apply(tx.write())
-		return nil
-	})
-	// A caller that was told ErrInDoubt must not find fn at work behind its
-	// back.
+		_, err := edit.ApplyWithin(r.maxSize, tx.write())
+		return err
+	}})
+	// A caller that withdrew, or was told ErrInDoubt, must not find fn at work
+	// behind its back.
 	running.Lock()
 	over = true
 	running.Unlock()

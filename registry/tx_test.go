@@ -344,3 +344,36 @@ func TestRefusedPutRefusesTransaction(t *testing.T) {
 		t.Errorf("half of a refused transaction took effect: %v", err)
 	}
 }
+
+// Holds sees quarantined entries, and what the transaction itself wrote; it is
+// a read.
+func TestTxHolds(t *testing.T) {
+	path := newPath(t)
+	mustWrite(t, path, `{"version":1,"machines":{"good":{"type":"t"},"bad":{"type":""}}}`)
+	r := open(t, path, nil)
+	tx := r.Begin()
+	for name, want := range map[string]bool{"good": true, "bad": true, "none": false, registry.LocalName: true} {
+		if got := tx.Holds(name); got != want {
+			t.Errorf("Holds(%q) = %t, want %t", name, got, want)
+		}
+	}
+	if err := errors.Join(tx.Remove("bad"), tx.Remove("good"), tx.Put("none", machineOf("none"))); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"good": false, "bad": false, "none": true} {
+		if got := tx.Holds(name); got != want {
+			t.Errorf("Holds(%q) = %t after it was written, want %t", name, got, want)
+		}
+	}
+	reader := r.Begin()
+	if reader.Holds("later") {
+		t.Error("Holds of what is not there")
+	}
+	if err := reader.Put("other", machineOf("other")); err != nil {
+		t.Fatal(err)
+	}
+	add(t, r, "later")
+	if _, err := reader.Commit(t.Context()); !errors.Is(err, registry.ErrConflict) {
+		t.Errorf("Commit after what Holds saw has changed = %v, want ErrConflict", err)
+	}
+}

@@ -24,7 +24,8 @@ func WithInitial() WatchOption { return WatchOption{initial: true} }
 // until the current snapshot is newer than what was delivered, and yields the
 // difference. Nothing is queued, so a slow consumer costs nobody anything and
 // gets fewer, larger changes; composed in order they always give the present
-// state. An entry that is renamed is removed and added. While the file cannot
+// state. A hand edit is no revision: To may then equal From. An entry that is
+// renamed is removed and added. While the file cannot
 // be read nothing is yielded; see [Registry.Health].
 //
 // Writes of other processes arrive as Options.Refresh says, typically within a
@@ -58,7 +59,7 @@ func (r *Registry[V]) Watch(ctx context.Context, opts ...WatchOption) iter.Seq2[
 				if !yield(initial(now), nil) {
 					return
 				}
-			case now.Revision() > last.Revision():
+			case now.After(last):
 				change := snapshot.Diff(last, now)
 				last = now
 				if change.Empty() {

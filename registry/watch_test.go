@@ -26,7 +26,7 @@ func viewOf[V comparable](revision registry.Revision, all iter.Seq2[string, V]) 
 // apply is an error if the change does not begin where the view ends, or says
 // something that is not so of what the view holds.
 func (v *view[V]) apply(c registry.Change[V]) error {
-	if c.From != v.revision || c.To <= c.From {
+	if c.From != v.revision || c.To < c.From { // a hand edit is no revision
 		return fmt.Errorf("change from revision %d to %d at revision %d", c.From, c.To, v.revision)
 	}
 	v.revision = c.To

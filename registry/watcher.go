@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"sync"
 	"time"
@@ -13,21 +14,22 @@ import (
 	"github.com/machreg/machreg/internal/vfs"
 )
 
-// watcher turns file-system events for one name in one directory into a
-// signal. It watches the directory: a watch on the file would follow the old
-// version when a new one is renamed over it.
+// watcher turns file-system events for the names that a path leads over into a
+// signal: the file's own, and those of the links on the way. It watches their
+// directories: a watch on the file would follow the old version when a new one
+// is renamed over it.
 //
-// It may be without a working watch at any time (no inotify instance left, the
+// It may be without a working watch at any time (no inotify instance left, a
 // directory deleted); check then tries again. A nil watcher never signals.
 type watcher struct {
-	dir, base string
-	log       *slog.Logger
-	changes   chan struct{} // of one place: a signal stands for any number of events
-	done      chan struct{} // closed by Close
+	log     *slog.Logger
+	changes chan struct{} // of one place: a signal stands for any number of events
+	done    chan struct{} // closed by Close
 
 	mu      sync.Mutex
-	events  *fsnotify.Watcher // nil without a working watch
-	watched vfs.Info          // the directory, as it was when the watch began
+	names   map[string]bool     // cleaned paths whose events count
+	dirs    map[string]vfs.Info // their directories; as they were when the watch began
+	events  *fsnotify.Watcher   // nil without a working watch
 	mode    Mode
 	closed  bool
 	readers sync.WaitGroup
@@ -36,10 +38,32 @@ type watcher struct {
 // newEvents is replaced by the tests that take watches away.
 var newEvents = fsnotify.NewWatcher
 
-func watch(dir, base string, log *slog.Logger) *watcher {
-	w := &watcher{dir: dir, base: base, log: log, changes: make(chan struct{}, 1), done: make(chan struct{})}
-	w.check()
+func watch(route vfs.Route, log *slog.Logger) *watcher {
+	w := &watcher{log: log, changes: make(chan struct{}, 1), done: make(chan struct{})}
+	w.follow(route)
 	return w
+}
+
+// follow makes the watch one of a route, if it is not.
+func (w *watcher) follow(route vfs.Route) {
+	if w == nil {
+		return
+	}
+	names := make(map[string]bool)
+	for _, name := range append(route.Links, route.Target) {
+		names[name] = true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if maps.Equal(names, w.names) {
+		return
+	}
+	w.stopLocked()
+	w.names, w.dirs = names, make(map[string]vfs.Info)
+	for name := range names {
+		w.dirs[filepath.Dir(name)] = vfs.Info{}
+	}
+	w.checkLocked()
 }
 
 // Changes delivers a value after one or more events.
@@ -61,29 +85,41 @@ func (w *watcher) Mode() Mode {
 }
 
 // check starts the watch, or starts it again if it is not, or no longer, one
-// of the directory that is now at the path.
+// of the directories that are now at their paths.
 func (w *watcher) check() {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.checkLocked()
+}
+
+func (w *watcher) checkLocked() {
 	if w.closed {
 		return
 	}
-	info, err := vfs.OS.Stat(w.dir)
-	if err == nil && w.events != nil && info.SameFile(w.watched) {
+	found := make(map[string]vfs.Info, len(w.dirs))
+	same := w.events != nil
+	for dir, watched := range w.dirs {
+		info, err := vfs.OS.Stat(dir)
+		if err != nil {
+			w.stopLocked()
+			w.setModeLocked(ModePoll, fmt.Errorf("watch %q: %w", dir, err))
+			return
+		}
+		same = same && info.SameFile(watched)
+		found[dir] = info
+	}
+	if same {
 		return
 	}
 	w.stopLocked()
-	if err == nil {
-		err = w.startLocked()
-	}
-	if err != nil {
-		w.setModeLocked(ModePoll, fmt.Errorf("watch %q: %w", w.dir, err))
+	if err := w.startLocked(); err != nil {
+		w.setModeLocked(ModePoll, err)
 		return
 	}
-	w.watched = info
+	w.dirs = found
 	w.setModeLocked(ModeWatch, nil)
 	w.signal() // whatever happened before the watch
 }
@@ -91,13 +127,16 @@ func (w *watcher) check() {
 func (w *watcher) startLocked() error {
 	events, err := newEvents()
 	if err != nil {
-		return err
+		return fmt.Errorf("watch: %w", err)
 	}
-	if err := events.Add(w.dir); err != nil {
-		return errors.Join(err, events.Close())
+	for dir := range w.dirs {
+		if err := events.Add(dir); err != nil {
+			return errors.Join(fmt.Errorf("watch %q: %w", dir, err), events.Close())
+		}
 	}
 	w.events = events
-	w.readers.Go(func() { w.read(events) })
+	names := w.names
+	w.readers.Go(func() { w.read(events, names) })
 	return nil
 }
 
@@ -125,22 +164,23 @@ func (w *watcher) setModeLocked(name string, err error) {
 // read runs until events is closed. While a signal is not taken it reads no
 // further: a process that follows a stream of changes at its own pace is then
 // not kept busy by the events in between, which the kernel holds for it.
-func (w *watcher) read(events *fsnotify.Watcher) {
+func (w *watcher) read(events *fsnotify.Watcher, names map[string]bool) {
 	for {
 		select {
 		case e, ok := <-events.Events:
 			if !ok {
 				return
 			}
-			if filepath.Base(e.Name) == w.base {
+			name := filepath.Clean(e.Name)
+			if names[name] {
 				select {
 				case w.changes <- struct{}{}:
 				case <-w.done:
 					return
 				}
-			} else if filepath.Clean(e.Name) == w.dir && (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) {
-				// The directory itself went: the watch is of no use now.
-				w.lose(events, fmt.Errorf("watch %q: the directory was removed or renamed", w.dir))
+			} else if (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) && w.isDir(name) {
+				// A directory itself went: the watch is of no use now.
+				w.lose(events, fmt.Errorf("watch %q: the directory was removed or renamed", name))
 			}
 		case err, ok := <-events.Errors:
 			if !ok {
@@ -151,6 +191,13 @@ func (w *watcher) read(events *fsnotify.Watcher) {
 			w.signal()
 		}
 	}
+}
+
+func (w *watcher) isDir(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	_, ok := w.dirs[name]
+	return ok
 }
 
 func (w *watcher) lose(events *fsnotify.Watcher, err error) {

@@ -21,7 +21,9 @@ func IfAbsent() Condition { return Condition{absent: true} }
 
 // IfRevision lets a write happen only if the registry is still at revision r,
 // so that nothing at all has changed since its author looked. Otherwise the
-// error is a *ConflictError that matches [ErrConflict].
+// error is a *ConflictError that matches [ErrConflict]. Content that was edited
+// by hand is at no revision; a write that is refused for that gives it one, so
+// that its author can look again and repeat it.
 func IfRevision(r Revision) Condition { return Condition{exact: true, revision: r} }
 
 func check[V any](edit *snapshot.Editor[V], name string, conds []Condition) error {
@@ -39,7 +41,7 @@ func check[V any](edit *snapshot.Editor[V], name string, conds []Condition) erro
 func conflict[V any](edit *snapshot.Editor[V], name string, expected Revision, cause error) error {
 	e := &ConflictError[V]{Name: name, Expected: expected, Current: edit.Revision(), cause: cause}
 	if name != "" {
-		e.Value, e.Exists = edit.Get(name)
+		e.entry, e.Exists = edit.Entry(name)
 	}
 	return e
 }
@@ -51,9 +53,9 @@ func conflict[V any](edit *snapshot.Editor[V], name string, expected Revision, c
 // It waits for the lock, for at most Options.LockTimeout, and for the disk;
 // concurrent writes share both. After an error nothing is changed, here or on
 // disk, except with [ErrNotDurable] and [ErrInDoubt]. Other errors:
-// [ErrInvalid], [ErrExists] and [ErrConflict] as the conditions say,
-// [ErrLockTimeout], [ErrCorrupt], [ErrMissing], [ErrReadOnly], [ErrClosed],
-// those of ctx and of the file system.
+// [ErrInvalid], [ErrTooLarge], [ErrExists] and [ErrConflict] as the conditions
+// say, [ErrLockTimeout], [ErrCorrupt], [ErrMissing], [ErrReadOnly],
+// [ErrClosed], those of ctx and of the file system.
 func (r *Registry[V]) Put(ctx context.Context, name string, v V, conds ...Condition) (Revision, error) {
 	return r.put(ctx, "put", name, v, conds)
 }
@@ -64,13 +66,13 @@ func (r *Registry[V]) put(ctx context.Context, verb, name string, v V, conds []C
 		return 0, fmt.Errorf("%s: %w", verb, invalidError{err})
 	}
 	w := snapshot.Write[V]{Put: []snapshot.Entry[V]{entry}}
-	rev, err := r.submit(ctx, func(edit *snapshot.Editor[V]) error {
+	rev, err := r.submit(ctx, &request[V]{apply: func(edit *snapshot.Editor[V]) error {
 		if err := check(edit, name, conds); err != nil {
 			return err
 		}
-		edit.Apply(w)
-		return nil
-	})
+		_, err := edit.ApplyWithin(r.maxSize, w)
+		return err
+	}})
 	if err != nil {
 		return rev, fmt.Errorf("%s %q: %w", verb, name, err)
 	}
@@ -85,15 +87,16 @@ func (r *Registry[V]) Remove(ctx context.Context, name string, conds ...Conditio
 		return 0, fmt.Errorf("remove %q: %w", name, ErrBuiltin)
 	}
 	w := snapshot.Write[V]{Remove: []string{name}}
-	rev, err := r.submit(ctx, func(edit *snapshot.Editor[V]) error {
+	rev, err := r.submit(ctx, &request[V]{apply: func(edit *snapshot.Editor[V]) error {
 		if err := check(edit, name, conds); err != nil {
 			return err
 		}
-		if !edit.Apply(w) {
+		changed, err := edit.ApplyWithin(r.maxSize, w)
+		if err == nil && !changed {
 			return ErrNotFound
 		}
-		return nil
-	})
+		return err
+	}})
 	if err != nil {
 		return rev, fmt.Errorf("remove %q: %w", name, err)
 	}

@@ -38,9 +38,9 @@ var corrupt = []struct {
 	{"long version", `{"version":"` + strings.Repeat("é", 50) + `"}`, 1, 12, `unknown version "` + strings.Repeat("é", 19) + `…: this program reads version 1`},
 	{"version for a terminal", "{\"version\":\"\u009b31m\u202e\"}", 1, 12, `unknown version "<U+009B>31m<U+202E>": this program reads version 1`},
 	{"escaped version", `{"\u0076ersion":7,"machines":{}}`, 1, 17, "unknown version 7: this program reads version 1"},
-	{"negative revision", `{"version":1,"revision":-1,"machines":{}}`, 1, 25, "revision -1 is not a whole number from 0 to 4611686018427387904"},
-	{"fractional revision", `{"version":1,"revision":1.5,"machines":{}}`, 1, 25, "revision 1.5 is not a whole number from 0 to 4611686018427387904"},
-	{"huge revision", `{"version":1,"revision":4611686018427387905,"machines":{}}`, 1, 25, "revision 4611686018427387905 is not a whole number from 0 to 4611686018427387904"},
+	{"negative revision", `{"version":1,"revision":-1,"machines":{}}`, 1, 25, "revision -1 is not a whole number from 0 to 9007199254740991"},
+	{"fractional revision", `{"version":1,"revision":1.5,"machines":{}}`, 1, 25, "revision 1.5 is not a whole number from 0 to 9007199254740991"},
+	{"huge revision", `{"version":1,"revision":9007199254740992,"machines":{}}`, 1, 25, "revision 9007199254740992 is not a whole number from 0 to 9007199254740991"},
 	{"machines is an array", "{\"version\":1,\n \"machines\": []}", 2, 14, `"machines" is an array, want an object`},
 	{"machines is a string", "{\"version\":1,\n \"machines\":\"x\"}", 2, 13, `"machines" is a string, want an object`},
 

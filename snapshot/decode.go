@@ -12,38 +12,56 @@ import (
 // decoded is a file's content before it is known which revision it stands for.
 type decoded[V any] struct {
 	snap *Snapshot[V] // at the revision that the file claims
-	// ours reports that the checksum is right: this library wrote the file as
-	// it is. It decides how the revision is read, and nothing else.
+	// ours reports that the checksum, sum, is right: this library wrote the file
+	// as it is. It decides how the revision is read, and nothing else.
 	ours bool
+	sum  uint32
 	// parsed counts the entries whose bytes were not in the previous snapshot.
 	parsed int
 }
 
 // decode reads a file's content. Entries whose bytes are the same in prev keep
 // their identity; prev may be nil. The error is a *CorruptError without path.
+//
+// It runs on a goroutine of its own, because the schema's code may end the one
+// it is called on. If that happens, decode starts over and gives each value a
+// goroutine; the value at fault is then quarantined.
 func (c *Codec[V]) decode(data []byte, prev *Snapshot[V]) (d decoded[V], err error) {
-	body, ours := checked(data)
-	if ours {
-		var ok bool
-		if d, ok = c.decodeOurs(body, prev); ok {
-			d.ours = true
-			return d, nil
-		}
+	if apart(func() { d, err = c.decodeHere(data, prev) }) {
+		return d, err
 	}
-	d, err = c.decodeAny(data, prev)
-	d.ours = ours
+	careful := *c
+	careful.careful = true
+	d, err = careful.decodeHere(data, prev)
+	if err == nil {
+		d.snap.codec = c
+	}
 	return d, err
 }
 
-// checked returns what the checksum covers, and whether it is right.
-func checked(data []byte) (body []byte, ok bool) {
+func (c *Codec[V]) decodeHere(data []byte, prev *Snapshot[V]) (d decoded[V], err error) {
+	body, sum, ours := checked(data)
+	decoded := false
+	if ours {
+		d, decoded = c.decodeOurs(body, prev)
+	}
+	if !decoded {
+		d, err = c.decodeAny(data, prev)
+	}
+	d.ours, d.sum = ours, sum
+	return d, err
+}
+
+// checked returns what the checksum covers, the sum, and whether it is right.
+func checked(data []byte) (body []byte, sum uint32, ok bool) {
 	body, ok = bytes.CutSuffix(data, []byte(fileEnd))
 	if n := len(body) - checksumDigits; ok && n >= 0 {
-		sum := string(body[n:])
+		written := string(body[n:])
 		body, ok = bytes.CutSuffix(body[:n], []byte(checksumBefore))
-		return body, ok && formatSum(crc32.Checksum(body, castagnoli)) == sum
+		sum = crc32.Checksum(body, castagnoli)
+		return body, sum, ok && formatSum(sum) == written
 	}
-	return nil, false
+	return nil, 0, false
 }
 
 // decodeOurs reads the form that Encode writes, down to the checksum. It gives
@@ -117,8 +135,7 @@ func hasLine(body []byte, line string) bool {
 		(body[len(line)] == '\n' || body[len(line)] == ',')
 }
 
-// parseHead reads a file up to and including the digits of its revision. Any
-// revision will do that leaves room to count on from a claim of maxRevision.
+// parseHead reads a file up to and including the digits of its revision.
 func parseHead(data []byte) (r Revision, rest []byte, ok bool) {
 	rest, ok = bytes.CutPrefix(data, []byte(headBefore))
 	if !ok {
@@ -129,7 +146,7 @@ func parseHead(data []byte) (r Revision, rest []byte, ok bool) {
 		n++
 	}
 	v, err := strconv.ParseUint(string(rest[:n]), 10, 64)
-	if err != nil || v > 2*maxRevision || n > 1 && rest[0] == '0' {
+	if err != nil || v > uint64(MaxRevision) || n > 1 && rest[0] == '0' {
 		return 0, nil, false
 	}
 	return Revision(v), rest[n:], true

@@ -81,6 +81,12 @@ func (e *encoder) flush() {
 // Encode writes s as a file's content. Unchanged entries are written from
 // their kept bytes. A small file is one Write.
 func (s *Snapshot[V]) Encode(w io.Writer) error {
+	_, err := s.encode(w)
+	return err
+}
+
+// encode also returns the checksum.
+func (s *Snapshot[V]) encode(w io.Writer) (sum uint32, err error) {
 	e := encoder{w: w, buf: *blocks.Get().(*[]byte)}
 	defer func() { blocks.Put(&e.buf) }()
 	e.add(headBefore)
@@ -111,7 +117,23 @@ func (s *Snapshot[V]) Encode(w io.Writer) error {
 		_, e.err = w.Write(e.buf)
 	}
 	e.buf = e.buf[:0]
-	return e.err
+	return e.sum, e.err
+}
+
+// sizeOf is how many bytes Encode writes for a revision of so many entries,
+// whose lines have so many bytes of text in all.
+func (c *Codec[V]) sizeOf(r Revision, entries int, text int64, members string) int64 {
+	var digits [20]byte
+	n := len(headBefore) + len(strconv.AppendUint(digits[:0], uint64(r), 10)) + len(entryEnd) +
+		len(quoted(c.schema.Collection)) + len(collectionOpen) + len(collectionEnd) +
+		len(checksumBefore) + checksumDigits + len(fileEnd)
+	if entries > 0 {
+		n += (entries-1)*len(entryEnd) + len("\n")
+	}
+	if members != "" {
+		n += len(members) + len(entryEnd)
+	}
+	return int64(n) + text
 }
 
 func formatSum(sum uint32) string {

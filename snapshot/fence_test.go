@@ -22,13 +22,13 @@ func TestFenceBetweenTwoWriters(t *testing.T) {
 
 	a := prepare(t, one, first, realistic(1))
 	b := prepare(t, two, second, realistic(2))
-	if err := a.Fence(first); err != nil {
+	if err := fence(a, first); err != nil {
 		t.Fatalf("first writer: Fence: %v", err)
 	}
 	// The first one is between its fence and its rename: the file is still
 	// what the second one prepared from.
-	if err := b.Fence(second); !errors.Is(err, snapshot.ErrChanged) {
-		t.Errorf("second writer: Fence between the other's Fence and Publish = %v, want ErrChanged", err)
+	if err := fence(b, second); !errors.Is(err, errLocked) {
+		t.Errorf("second writer: Fence between the other's Fence and Publish = %v, want that it is locked", err)
 	}
 	v, err := a.Publish()
 	if err != nil {
@@ -37,11 +37,11 @@ func TestFenceBetweenTwoWriters(t *testing.T) {
 	// Published, but perhaps not yet told to readers.
 	next := load(t, two, second)
 	c := prepare(t, two, next, realistic(3))
-	if err := c.Fence(next); !errors.Is(err, snapshot.ErrChanged) {
-		t.Errorf("second writer: Fence before the other's Release = %v, want ErrChanged", err)
+	if err := fence(c, next); !errors.Is(err, errLocked) {
+		t.Errorf("second writer: Fence before the other's Release = %v, want that it is locked", err)
 	}
 	a.Release()
-	if err := c.Fence(next); err != nil {
+	if err := fence(c, next); err != nil {
 		t.Errorf("second writer: Fence after the other's Release = %v", err)
 	}
 	for _, p := range []*snapshot.Pending[machine]{b, c} {

@@ -35,9 +35,6 @@ type FileOptions struct {
 	// MaxSize is the largest file to read or write, in bytes; 0 is
 	// DefaultMaxSize.
 	MaxSize int64
-	// NoSync leaves out every fsync: a commit survives the death of any
-	// process, but not a loss of power.
-	NoSync bool
 	// SplitHardLinks lets a write detach the path from its other names.
 	SplitHardLinks bool
 	// TempDir is where a new version is written before it is renamed into
@@ -53,8 +50,9 @@ type FileOptions struct {
 // Unchanged are safe at any time and from any goroutine; whoever calls
 // Prepare, and what follows from it, must be the only writer.
 type File[V any] struct {
-	path  string
-	dir   string
+	path  string // as it was given: links on the way are followed at every look
+	place string // where it led when the File was made: what a write replaces
+	dir   string // of place
 	codec *Codec[V]
 	opts  FileOptions
 	fs    vfs.FS
@@ -68,9 +66,11 @@ type File[V any] struct {
 	buffers sync.Pool // of *[]byte
 }
 
-// NewFile names a file, which need not exist. path should come from [Resolve].
-func NewFile[V any](path string, codec *Codec[V], opts FileOptions) *File[V] {
-	f := &File[V]{path: path, dir: filepath.Dir(path), codec: codec, opts: opts, fs: opts.FS}
+// NewFile names a file, which need not exist. path is absolute, and place is
+// where it leads to: the same, or what [Resolve] returns for it. Reading follows
+// path; writing replaces place, and fails once path leads elsewhere.
+func NewFile[V any](path, place string, codec *Codec[V], opts FileOptions) *File[V] {
+	f := &File[V]{path: path, place: place, dir: filepath.Dir(place), codec: codec, opts: opts, fs: opts.FS}
 	if f.fs == nil {
 		f.fs = vfs.OS
 	}
@@ -80,45 +80,61 @@ func NewFile[V any](path string, codec *Codec[V], opts FileOptions) *File[V] {
 	return f
 }
 
-// Path is the file's path.
+// Path is the file's path, as it was given.
 func (f *File[V]) Path() string { return f.path }
+
+// Place is where the path led when the File was made.
+func (f *File[V]) Place() string { return f.place }
 
 // Load reads the file. Entries whose bytes are as in prev keep their decoded
 // value and their identity; prev is nil for a first load.
 //
-// The revision of what is found never goes back and never stands for two
-// contents: what differs from prev gets a revision above prev's, and above
-// floor, which is the highest revision known to have been published (0 if
-// none is known). Content that this library did not write as it stands is
-// always a revision of its own.
+// known says what the process knows of published revisions; it is called before
+// the file is opened and after it is read, and may be nil. Content that is a
+// published revision, or the one being published, has the revision that it claims;
+// so has any that this library wrote, as long as nothing is known. Everything else
+// is edited: its revision is the highest that was published or that prev had. So
+// the revisions of a handle never go back, only commits make new ones, and one
+// content has one revision for all processes that know the same.
 //
 // A missing file is an empty registry, or ErrMissing if prev was a file. A
 // file that cannot be used is a *CorruptError. Load reads the whole file and
 // waits for nothing else.
-func (f *File[V]) Load(prev *Version[V], floor Revision) (*Version[V], error) {
+func (f *File[V]) Load(prev *Version[V], known func() Known) (*Version[V], error) {
+	if known == nil {
+		known = func() Known { return Known{} }
+	}
 	const attempts = 5 // against somebody who keeps writing into the file in place
-	for range attempts {
-		v, err := f.load(prev, floor)
-		if !errors.Is(err, ErrChanged) {
-			return v, err
+	for n := range attempts {
+		before := known()
+		v, after, err := f.load(prev, before, known)
+		if errors.Is(err, ErrChanged) {
+			continue
 		}
+		// What was edited reports what was published before it was read. If more
+		// was published meanwhile, the edit may be one of that.
+		if err == nil && v.Snapshot.edited && after != before && n < attempts-1 {
+			v.Close()
+			continue
+		}
+		return v, err
 	}
 	return nil, fmt.Errorf("read registry file %q: %w while being read, %d times in a row: something writes into it in place", f.path, ErrChanged, attempts)
 }
 
-func (f *File[V]) load(prev *Version[V], floor Revision) (_ *Version[V], err error) {
+// load also returns what was known after the file was read.
+func (f *File[V]) load(prev *Version[V], before Known, known func() Known) (_ *Version[V], after Known, err error) {
 	file, err := f.fs.Open(f.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if prev != nil && prev.exists {
-			return nil, fmt.Errorf("registry file %q: %w: it was deleted or renamed; put it back, or reopen the registry to start an empty one", f.path, ErrMissing)
+			return nil, after, fmt.Errorf("registry file %q: %w: it was deleted or renamed; put it back, or reopen the registry to start an empty one", f.path, ErrMissing)
 		}
-		if prev != nil {
-			floor = max(floor, prev.Snapshot.revision)
-		}
-		return &Version[V]{Snapshot: f.codec.Empty().at(floor)}, nil
+		// Not what was published, if anything was.
+		empty := decoded[V]{snap: f.codec.Empty(), ours: before.isNothing()}
+		return adopt(&Version[V]{}, empty, prev, before, before), before, nil
 	case err != nil:
-		return nil, fmt.Errorf("open registry file: %w", err)
+		return nil, after, fmt.Errorf("open registry file: %w", err)
 	}
 	keep := false
 	defer func() {
@@ -128,48 +144,43 @@ func (f *File[V]) load(prev *Version[V], floor Revision) (_ *Version[V], err err
 	}()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("registry file: %w", err)
+		return nil, after, fmt.Errorf("registry file: %w", err)
 	}
 	if !info.Mode.IsRegular() {
-		return nil, fmt.Errorf("registry file %q: is not a regular file (%s)", f.path, info.Mode)
+		return nil, after, fmt.Errorf("registry file %q: is not a regular file (%s)", f.path, info.Mode)
 	}
 	if info.Size > f.opts.MaxSize {
-		return nil, f.tooLarge(info.Size)
+		return nil, after, f.tooLarge(info.Size)
 	}
 	buffer := f.buffer(info.Size)
 	defer f.buffers.Put(buffer)
 	data := (*buffer)[:info.Size]
 	if _, err := file.ReadAt(data, 0); err != nil && err != io.EOF {
-		return nil, fmt.Errorf("read registry file: %w", err)
-	} else if after, serr := file.Stat(); serr != nil {
-		return nil, fmt.Errorf("registry file: %w", serr)
-	} else if err == io.EOF && info.Size > 0 || stampOf(after) != stampOf(info) {
-		return nil, ErrChanged
+		return nil, after, fmt.Errorf("read registry file: %w", err)
+	} else if now, serr := file.Stat(); serr != nil {
+		return nil, after, fmt.Errorf("registry file: %w", serr)
+	} else if err == io.EOF && info.Size > 0 || stampOf(now) != stampOf(info) {
+		return nil, after, ErrChanged
 	}
 
-	var before *Snapshot[V]
+	after = known()
+	var old *Snapshot[V]
 	if prev != nil {
-		before = prev.Snapshot
+		old = prev.Snapshot
 	}
-	d, err := f.codec.decode(data, before)
+	d, err := f.codec.decode(data, old)
 	if err != nil {
 		if c, ok := errors.AsType[*CorruptError](err); ok {
 			c.Path = f.path
 		}
-		return nil, err
+		return nil, after, err
 	}
-	v := &Version[V]{
-		Snapshot: adopt(d, before, floor),
-		Parsed:   d.parsed,
-		Claimed:  d.snap.revision,
-		exists:   true,
-		info:     info,
-		head:     string(data[:min(len(data), headSize)]),
-	}
+	v := &Version[V]{Parsed: d.parsed, exists: true, info: info, head: string(data[:min(len(data), headSize)])}
+	v = adopt(v, d, prev, before, after)
 	if vfs.InodesRecycle {
 		v.pin, keep = file, true
 	}
-	return v, nil
+	return v, after, nil
 }
 
 // buffer returns one of at least size bytes.
@@ -181,25 +192,47 @@ func (f *File[V]) buffer(size int64) *[]byte {
 	return &b
 }
 
-// adopt decides which revision a file's content stands for.
-func adopt[V any](d decoded[V], prev *Snapshot[V], floor Revision) *Snapshot[V] {
-	claimed := d.snap.revision
+// adopt decides which revision the content of v stands for; see [File.Load].
+func adopt[V any](v *Version[V], d decoded[V], prev *Version[V], before, after Known) *Version[V] {
+	var old *Snapshot[V]
+	v.Published = before.Published // the newest that is known
+	top := before.Published.Revision
 	if prev != nil {
-		same := SameEntries(prev, d.snap) && prev.members == d.snap.members
-		if same && claimed <= prev.revision {
-			return prev // reformatted, touched, or written again as it was
+		old = prev.Snapshot
+		top = max(top, old.revision)
+		if prev.Published.Revision > v.Published.Revision {
+			v.Published = prev.Published
 		}
-		if claimed <= prev.revision {
-			d.ours = false // by somebody who did not know of prev
+	}
+	claim := Published{d.snap.revision, d.sum}
+	r, edited := claim.Revision, true
+	switch {
+	case !d.ours || r < top:
+	case before.confirms(claim), after.confirms(claim), v.Published == claim:
+		edited = false
+	case r > before.Published.Revision && r < after.Published.Revision:
+		edited = false // published, and replaced, while it was read
+	case before.isNothing() && after.isNothing():
+		edited = r == v.Published.Revision && r > 0 // another content of that number
+	}
+	above := max(r, before.Reserved.Revision, after.Reserved.Revision)
+	if edited && (top > 0 || !before.isNothing()) {
+		r = top
+	}
+	if !edited {
+		v.Published = Published{r, d.sum}
+	}
+	edition := uint32(0)
+	if old != nil && old.revision == r {
+		same := SameEntries(old, d.snap) && old.members == d.snap.members
+		if same && v.exists == prev.exists && (edited || !old.edited) {
+			v.Snapshot = old // reformatted, touched, or written again as it was
+			return v.Above(above)
 		}
-		floor = max(floor, prev.revision)
+		edition = old.edition + 1
 	}
-	// A revision that was counted up to is the writer's own, also if its
-	// content is prev's again: several writes that cancelled out.
-	if d.ours && claimed >= floor {
-		return d.snap
-	}
-	return d.snap.at(max(claimed, floor) + 1)
+	v.Snapshot = d.snap.as(r, edited, edition, above)
+	return v
 }
 
 // Unchanged reports whether the file is still version v. An edit in place that
@@ -227,11 +260,11 @@ func (f *File[V]) Unchanged(v *Version[V]) (bool, error) {
 }
 
 func (f *File[V]) tooLarge(size int64) error {
-	return fmt.Errorf("registry file %q: %d bytes is over the limit of %d bytes; raise MaxSize to allow it", f.path, size, f.opts.MaxSize)
+	return fmt.Errorf("registry file %q: %d bytes is %w of %d bytes; raise MaxSize to allow it", f.path, size, ErrTooLarge, f.opts.MaxSize)
 }
 
 // Temporary files are called ".NAME.RANDOM.tmp": a shell's * does not see them.
-func (f *File[V]) tempPrefix() string { return "." + filepath.Base(f.path) + "." }
+func (f *File[V]) tempPrefix() string { return "." + filepath.Base(f.place) + "." }
 
 const tempSuffix = ".tmp"
 

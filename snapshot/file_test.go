@@ -2,6 +2,7 @@ package snapshot_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,12 +20,16 @@ type version = snapshot.Version[machine]
 
 func fileIn(t *testing.T, dir string, opts snapshot.FileOptions) *snapshot.File[machine] {
 	t.Helper()
-	return snapshot.NewFile(filepath.Join(dir, "machines.json"), machines(t), opts)
+	return newFile(filepath.Join(dir, "machines.json"), machines(t), opts)
+}
+
+func newFile(path string, codec *snapshot.Codec[machine], opts snapshot.FileOptions) *snapshot.File[machine] {
+	return snapshot.NewFile(path, path, codec, opts)
 }
 
 func load(t *testing.T, f *snapshot.File[machine], prev *version) *version {
 	t.Helper()
-	v, err := f.Load(prev, 0)
+	v, err := f.Load(prev, nil)
 	if err != nil {
 		t.Fatalf("Load: %v", err)
 	}
@@ -41,7 +46,7 @@ func replace(t *testing.T, f *snapshot.File[machine], prev *version, m machine) 
 	if err != nil {
 		return nil, err
 	}
-	if err := p.Fence(prev); err != nil {
+	if err := fence(p, prev); err != nil {
 		return nil, errors.Join(err, p.Discard())
 	}
 	v, err := p.Publish()
@@ -52,8 +57,22 @@ func replace(t *testing.T, f *snapshot.File[machine], prev *version, m machine) 
 		return nil, err
 	}
 	t.Cleanup(func() { v.Close() })
-	return v, f.SyncDir()
+	return v, nil
 }
+
+// fence takes both steps before a publish.
+func fence(p *snapshot.Pending[machine], prev *version) error {
+	ok, err := p.LockVersion(prev)
+	if err == nil && !ok {
+		err = errLocked
+	}
+	if err != nil {
+		return err
+	}
+	return p.Fence(prev)
+}
+
+var errLocked = errors.New("another writer has locked the version")
 
 func mustReplace(t *testing.T, f *snapshot.File[machine], prev *version, m machine) *version {
 	t.Helper()
@@ -145,15 +164,16 @@ func TestMissingFile(t *testing.T) {
 		t.Skipf("an open file cannot be removed here: %v", err)
 	}
 	unchanged(t, f, one, false)
-	if v, err := f.Load(one, 0); !errors.Is(err, snapshot.ErrMissing) || !strings.Contains(err.Error(), f.Path()) {
+	if v, err := f.Load(one, nil); !errors.Is(err, snapshot.ErrMissing) || !strings.Contains(err.Error(), f.Path()) {
 		t.Errorf("Load = %v, %v, want ErrMissing", v, err)
 	}
 	if _, err := replace(t, f, one, realistic(2)); !errors.Is(err, snapshot.ErrChanged) {
 		t.Errorf("a write over the missing file: %v, want ErrChanged", err)
 	}
 	onlyFile(t, dir)
-	if v, err := f.Load(nil, 7); err != nil || v.Exists() || v.Snapshot.Revision() != 7 {
-		t.Errorf("a first load above revision 7: %+v, %v", v, err)
+	known := func() snapshot.Known { return snapshot.Known{Published: snapshot.Published{Revision: 7}} }
+	if v, err := f.Load(nil, known); err != nil || v.Exists() || v.Snapshot.Revision() != 7 || !v.Snapshot.Edited() {
+		t.Errorf("a first load after revision 7 was published: %+v, %v", v, err)
 	}
 }
 
@@ -273,10 +293,11 @@ func (c coarse) wrap(f vfs.File, err error) (vfs.File, error) {
 	return coarseFile{f, c.step}, nil
 }
 
-func (c coarse) Stat(name string) (vfs.Info, error) { return c.round(c.FS.Stat(name)) }
-func (c coarse) Open(name string) (vfs.File, error) { return c.wrap(c.FS.Open(name)) }
-func (f coarseFile) Stat() (vfs.Info, error)        { return coarse{step: f.step}.round(f.File.Stat()) }
-func (f coarseFile) SetModTime(ns int64) error      { return f.File.SetModTime(ns - ns%f.step) }
+func (c coarse) Stat(name string) (vfs.Info, error)  { return c.round(c.FS.Stat(name)) }
+func (c coarse) Lstat(name string) (vfs.Info, error) { return c.round(c.FS.Lstat(name)) }
+func (c coarse) Open(name string) (vfs.File, error)  { return c.wrap(c.FS.Open(name)) }
+func (f coarseFile) Stat() (vfs.Info, error)         { return coarse{step: f.step}.round(f.File.Stat()) }
+func (f coarseFile) SetModTime(ns int64) error       { return f.File.SetModTime(ns - ns%f.step) }
 func (c coarse) Create(name string, perm fs.FileMode) (vfs.File, error) {
 	return c.wrap(c.FS.Create(name, perm))
 }
@@ -304,7 +325,7 @@ func TestMaxSize(t *testing.T) {
 	exact := fileIn(t, dir, snapshot.FileOptions{MaxSize: int64(len(data))})
 	same := load(t, exact, nil)
 	less := fileIn(t, dir, snapshot.FileOptions{MaxSize: int64(len(data)) - 1})
-	if v, err := less.Load(nil, 0); err == nil || !strings.Contains(err.Error(), "over the limit") || errors.Is(err, snapshot.ErrCorrupt) {
+	if v, err := less.Load(nil, nil); err == nil || !strings.Contains(err.Error(), "over the limit") || errors.Is(err, snapshot.ErrCorrupt) {
 		t.Errorf("Load of one byte too many = %v, %v", v, err)
 	}
 	if _, err := replace(t, exact, same, realistic(2)); err == nil || !strings.Contains(err.Error(), "over the limit") {
@@ -332,7 +353,7 @@ func TestCorruptFile(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			writeFile(t, f.Path(), tt.text)
 			for _, prev := range []*version{nil, good} {
-				_, err := f.Load(prev, 0)
+				_, err := f.Load(prev, nil)
 				checkCorrupt(t, err, tt.line, tt.column, tt.reason)
 				if !strings.HasPrefix(err.Error(), "registry file \""+f.Path()) && runtime.GOOS != "windows" {
 					t.Errorf("the error does not name the file: %v", err)
@@ -368,32 +389,70 @@ func TestAdopt(t *testing.T) {
 		data := strings.Replace(string(encode(t, s)), `"revision": 0`, `"revision": `+revision, 1)
 		return string(sealed(data[:strings.Index(data, `"checksum"`)]))
 	}
+	published := func(file string) snapshot.Published { // what a record says of it
+		var revision snapshot.Revision
+		var sum uint32
+		_, rest, _ := strings.Cut(file, `"revision": `)
+		_, tail, _ := strings.Cut(file, "crc32c:")
+		if _, err := fmt.Sscan(strings.SplitN(rest, ",", 2)[0], &revision); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Sscanf(tail, "%x", &sum); err != nil {
+			t.Fatal(err)
+		}
+		return snapshot.Published{Revision: revision, Sum: sum}
+	}
+	type known = snapshot.Known
+	of := func(file string) known { return known{Published: published(file), Reserved: published(file)} }
+	none, of42, of60 := known{}, of(ours("42", "a")), of(ours("60", "z"))
+	old42 := of42
+	old42.Old = true
+	publishing43 := known{Published: of42.Published, Reserved: published(ours("43", "b"))}
+	most := fmt.Sprint(snapshot.MaxRevision - 9)
+	nearly := snapshot.MaxRevision - 9
 	for what, tt := range map[string]struct {
 		before, after string
-		floor         snapshot.Revision
+		known         known
 		want          snapshot.Revision
-		same          bool
+		edited        bool
+		same          bool              // the entries
+		next          snapshot.Revision // that a write makes
 	}{
-		"first, ours":                          {"", ours("42", "a"), 0, 42, false},
-		"first, ours, at the floor":            {"", ours("42", "a"), 42, 42, false},
-		"first, ours, below the floor":         {"", ours("42", "a"), 50, 51, false},
-		"first, not ours":                      {"", text("42", "a"), 0, 43, false},
-		"first, not ours, below the floor":     {"", text("42", "a"), 50, 51, false},
-		"first, the most that can be claimed":  {"", text("4611686018427387904", "a"), 0, 4611686018427387905, false},
-		"first, counted on from there":         {"", ours("4611686018427387999", "a"), 0, 4611686018427387999, false},
-		"next":                                 {ours("42", "a"), ours("43", "a", "b"), 0, 43, false},
-		"several on":                           {ours("42", "a"), ours("50", "a", "b"), 43, 50, false},
-		"several on, all in vain":              {ours("42", "a"), ours("50", "a"), 0, 50, true},
-		"below the floor":                      {ours("42", "a"), ours("43", "a", "b"), 60, 61, false},
-		"the same":                             {ours("42", "a"), ours("42", "a"), 42, 42, true},
-		"reformatted":                          {ours("42", "a"), text("42", "a"), 42, 42, true},
-		"reformatted, claims more":             {ours("42", "a"), text("50", "a"), 42, 51, true},
-		"another content of the same revision": {ours("42", "a"), ours("42", "b"), 42, 43, false},
-		"an older revision put back":           {ours("42", "a"), ours("41", "b"), 42, 43, false},
-		"an older revision of the same":        {ours("42", "a"), ours("41", "a"), 42, 42, true},
-		"edited":                               {ours("42", "a"), text("42", "a", "b"), 42, 43, false},
-		"edited, without a revision":           {ours("42", "a"), text("0", "b"), 42, 43, false},
-		"edited, claims more":                  {ours("42", "a"), text("50", "b"), 42, 51, false},
+		"first, ours":                             {"", ours("42", "a"), none, 42, false, false, 43},
+		"first, ours, as published":               {"", ours("42", "a"), of42, 42, false, false, 43},
+		"first, ours, of that number":             {"", ours("42", "b"), of42, 42, true, false, 44},
+		"first, ours, of another registry":        {"", ours("43", "b"), of42, 42, true, false, 45},
+		"first, ours, later than when we started": {"", ours("43", "b"), old42, 43, false, false, 44},
+		"first, ours, before when we started":     {"", ours("41", "b"), old42, 42, true, false, 44},
+		"first, ours, another 42 of before":       {"", ours("42", "b"), old42, 42, true, false, 44},
+		"first, ours, being published":            {"", ours("43", "b"), publishing43, 43, false, false, 44},
+		"first, ours, of the number of that":      {"", ours("43", "c"), publishing43, 42, true, false, 45},
+		"first, ours, not yet replaced":           {"", ours("42", "a"), publishing43, 42, false, false, 44},
+		"first, ours, before what was published":  {"", ours("42", "a"), of60, 60, true, false, 62},
+		"first, not ours":                         {"", text("42", "a"), none, 42, true, false, 44},
+		"first, not ours, as published":           {"", text("42", "a"), of42, 42, true, false, 44},
+		"first, not ours, before the published":   {"", text("42", "a"), of60, 60, true, false, 62},
+		"first, not ours, claims more":            {"", text("70", "a"), of60, 60, true, false, 72},
+		"first, not ours, hardly a revision left": {"", text(most, "a"), none, nearly, true, false, nearly + 2},
+		"first, ours, hardly a revision left":     {"", ours(most, "a"), none, nearly, false, false, nearly + 1},
+		"next":                                    {ours("42", "a"), ours("43", "a", "b"), none, 43, false, false, 44},
+		"next, as published":                      {ours("42", "a"), ours("60", "z"), of60, 60, false, false, 61},
+		"next, of another registry":               {ours("42", "a"), ours("50", "a", "b"), of42, 42, true, false, 52},
+		"several on, all in vain":                 {ours("42", "a"), ours("50", "a"), none, 50, false, true, 51},
+		"next, before what was published":         {ours("42", "a"), ours("43", "a", "b"), of60, 60, true, false, 62},
+		"the same":                                {ours("42", "a"), ours("42", "a"), of42, 42, false, true, 43},
+		"the same, before what was published":     {ours("42", "a"), ours("42", "a"), of60, 60, true, true, 62},
+		"reformatted":                             {ours("42", "a"), text("42", "a"), of42, 42, false, true, 43},
+		"reformatted, claims more":                {ours("42", "a"), text("50", "a"), of42, 42, false, true, 51},
+		"another content of the same revision":    {ours("42", "a"), ours("42", "b"), none, 42, true, false, 44},
+		"an older revision put back":              {ours("42", "a"), ours("41", "b"), none, 42, true, false, 44},
+		"an older revision of the same":           {ours("42", "a"), ours("41", "a"), none, 42, false, true, 43},
+		"edited":                                  {ours("42", "a"), text("42", "a", "b"), none, 42, true, false, 44},
+		"edited again":                            {text("42", "a"), text("42", "a", "b"), none, 42, true, false, 44},
+		"edited, put back":                        {text("42", "a", "b"), ours("42", "a"), of42, 42, false, false, 43},
+		"edited, without a revision":              {ours("42", "a"), text("0", "b"), none, 42, true, false, 44},
+		"edited, claims more":                     {ours("42", "a"), text("50", "b"), none, 42, true, false, 52},
+		"edited, then written":                    {text("42", "b"), ours("44", "a"), none, 44, false, false, 45},
 	} {
 		t.Run(what, func(t *testing.T) {
 			var prev *version
@@ -402,23 +461,71 @@ func TestAdopt(t *testing.T) {
 				prev = load(t, f, nil)
 			}
 			writeFile(t, f.Path(), tt.after)
-			v, err := f.Load(prev, tt.floor)
+			v, err := f.Load(prev, func() known { return tt.known })
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer v.Close()
-			if got := v.Snapshot.Revision(); got != tt.want {
-				t.Errorf("revision %d, want %d", got, tt.want)
+			if got := v.Snapshot; got.Revision() != tt.want || got.Edited() != tt.edited {
+				t.Errorf("revision %d, edited %t, want %d, %t", got.Revision(), got.Edited(), tt.want, tt.edited)
 			}
-			if prev != nil && snapshot.SameEntries(prev.Snapshot, v.Snapshot) != tt.same {
-				t.Errorf("the same entries: %t, want %t", !tt.same, tt.same)
+			if prev != nil {
+				if snapshot.SameEntries(prev.Snapshot, v.Snapshot) != tt.same {
+					t.Errorf("the same entries: %t, want %t", !tt.same, tt.same)
+				}
+				if prev.Snapshot.After(v.Snapshot) {
+					t.Error("what was loaded first is after what was loaded later")
+				}
 			}
-			// Whatever was adopted can be written and is read as it was counted.
+			// Whatever was adopted can be written, as a revision that was never
+			// handed out, and is read as it was counted.
 			next := mustReplace(t, f, v, realistic(9))
-			if again := load(t, f, nil); again.Snapshot.Revision() != next.Snapshot.Revision() || next.Snapshot.Revision() != tt.want+1 {
-				t.Errorf("then written as %d, read as %d", next.Snapshot.Revision(), again.Snapshot.Revision())
+			if again := load(t, f, nil); again.Snapshot.Revision() != tt.next || next.Snapshot.Revision() != tt.next {
+				t.Errorf("then written as %d, read as %d, want %d", next.Snapshot.Revision(), again.Snapshot.Revision(), tt.next)
 			}
 		})
+	}
+}
+
+// A file that is replaced between two looks at what is known is what was
+// published between them.
+func TestPublishedMeanwhile(t *testing.T) {
+	f := fileIn(t, t.TempDir(), snapshot.FileOptions{})
+	v := mustReplace(t, f, load(t, f, nil), realistic(1))
+	for _, after := range []snapshot.Known{
+		{Published: v.Published, Reserved: v.Published},
+		{Published: snapshot.Published{Revision: 3, Sum: 3}, Reserved: snapshot.Published{Revision: 3, Sum: 3}},
+	} {
+		looks := 0
+		got, err := f.Load(nil, func() snapshot.Known {
+			if looks++; looks == 1 {
+				return snapshot.Known{Reserved: snapshot.Published{Revision: 1, Sum: 1}}
+			}
+			return after
+		})
+		if err != nil || got.Snapshot.Revision() != 1 || got.Snapshot.Edited() {
+			t.Errorf("with %+v known afterwards: revision %d, edited %t, %v", after, got.Snapshot.Revision(), got.Snapshot.Edited(), err)
+		}
+	}
+}
+
+// A file that claims the last revision can be read, and edited by hand, and says
+// what to do when it is to be written.
+func TestNoRevisionLeft(t *testing.T) {
+	f := fileIn(t, t.TempDir(), snapshot.FileOptions{})
+	for _, claim := range []snapshot.Revision{snapshot.MaxRevision - 1, snapshot.MaxRevision} {
+		writeFile(t, f.Path(), fmt.Sprintf(`{"version":1,"revision":%d,"machines":{}}`, claim))
+		v := load(t, f, nil)
+		if v.Snapshot.Revision() != claim {
+			t.Errorf("revision %d, want %d", v.Snapshot.Revision(), claim)
+		}
+		if _, err := replace(t, f, v, realistic(1)); err == nil || !strings.Contains(err.Error(), "no revision is left") {
+			t.Errorf("written over a claim of %d: %v, want that no revision is left", claim, err)
+		}
+	}
+	writeFile(t, f.Path(), fmt.Sprintf(`{"version":1,"revision":%d,"machines":{}}`, snapshot.MaxRevision+1))
+	if _, err := f.Load(nil, nil); !errors.Is(err, snapshot.ErrCorrupt) {
+		t.Errorf("a claim of %d: %v, want ErrCorrupt", snapshot.MaxRevision+1, err)
 	}
 }
 
@@ -459,13 +566,13 @@ func TestTruncatedWhileRead(t *testing.T) {
 	first := mustReplace(t, f, load(t, f, nil), realistic(1))
 	data := readFile(t, f.Path())
 	times = 1
-	_, err := f.Load(first, 0)
+	_, err := f.Load(first, nil)
 	if !errors.Is(err, snapshot.ErrCorrupt) || times != 0 {
 		t.Errorf("Load = %v, %d truncations left, want what is wrong with the shorter file", err, times)
 	}
 	writeFile(t, f.Path(), data)
 	times = 1000
-	if _, err := f.Load(first, 0); !errors.Is(err, snapshot.ErrChanged) || times == 0 {
+	if _, err := f.Load(first, nil); !errors.Is(err, snapshot.ErrChanged) || times == 0 {
 		t.Errorf("Load = %v, want ErrChanged", err)
 	}
 }

@@ -66,7 +66,7 @@ func TestModeChangedLate(t *testing.T) {
 	if err := os.Chmod(f.Path(), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Fence(v); !errors.Is(err, snapshot.ErrChanged) {
+	if err := fence(p, v); !errors.Is(err, snapshot.ErrChanged) {
 		t.Errorf("Fence = %v, want ErrChanged", err)
 	}
 	if err := p.Discard(); err != nil {
@@ -153,7 +153,7 @@ func TestNotRegular(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if v, err := f.Load(nil, 0); err == nil || errors.Is(err, snapshot.ErrCorrupt) || !strings.Contains(err.Error(), f.Path()) {
+			if v, err := f.Load(nil, nil); err == nil || errors.Is(err, snapshot.ErrCorrupt) || !strings.Contains(err.Error(), f.Path()) {
 				t.Errorf("Load = %+v, %v", v, err)
 			}
 			if _, err := replace(t, f, none, realistic(1)); err == nil {
@@ -241,7 +241,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 		if err := checkFailedWrite(f, v, fleet(t, machines(t), 3), unix.EACCES); err != nil {
 			t.Error(err)
 		}
-		if again, err := f.Load(nil, 0); err != nil || again.Snapshot.Revision() != 1 {
+		if again, err := f.Load(nil, nil); err != nil || again.Snapshot.Revision() != 1 {
 			t.Errorf("Load = %+v, %v", again, err)
 		}
 	})
@@ -290,7 +290,7 @@ func TestDescriptors(t *testing.T) {
 	v := mustReplace(t, f, load(t, f, nil), realistic(0))
 	before := descriptors(t)
 	for i := range 20 {
-		loaded, err := f.Load(v, 0)
+		loaded, err := f.Load(v, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -301,7 +301,7 @@ func TestDescriptors(t *testing.T) {
 	}
 	writeFile(t, f.Path(), "{")
 	for range 20 {
-		if _, err := f.Load(v, 0); err == nil {
+		if _, err := f.Load(v, nil); err == nil {
 			t.Fatal("half a file is accepted")
 		}
 	}

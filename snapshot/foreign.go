@@ -108,8 +108,8 @@ func (r *foreign[V]) member() error {
 		r.version = true
 	case memberRevision:
 		n, err := strconv.ParseUint(string(value), 10, 64)
-		if err != nil || n > maxRevision {
-			return corruptAt(r.data, at, "revision %s is not a whole number from 0 to %d", excerpt(value), uint64(maxRevision))
+		if err != nil || n > uint64(MaxRevision) {
+			return corruptAt(r.data, at, "revision %s is not a whole number from 0 to %d", excerpt(value), MaxRevision)
 		}
 		r.revision = Revision(n)
 	case memberChecksum:
@@ -198,7 +198,7 @@ func (r *foreign[V]) foreignLine(line []byte, name string, value []byte) []byte 
 		first = false
 		known, ok := r.known[string(m.name)]
 		if !ok {
-			known = r.codec.isKnownTo(unquoted(m.name))
+			known = r.codec.isKnown(unquoted(m.name))
 			r.known[string(m.name)] = known
 		}
 		if known {

@@ -57,7 +57,7 @@ func fileSeeds(t testing.TB) [][]byte {
 		encode(t, fleet(t, machines(t), 3)),
 		encode(t, decode(t, machines(t), []byte(baselineText), nil).Snapshot),
 		[]byte(`{"version":1,"machines":{"a":{"s":"x","n":-1,"l":null,"m":{"k":[1,{"":null}]}},"b":null,"c":7},"x":{}}`),
-		[]byte(`{"version":1,"machines":null,"revision":4611686018427387904}`),
+		[]byte(`{"version":1,"machines":null,"revision":9007199254740991}`),
 	}
 	for _, tt := range corrupt {
 		if len(tt.text) < 1000 {

@@ -74,28 +74,15 @@ func lineEnd(text []byte) int {
 	return len(text)
 }
 
-// isKnown reports whether V has a member of that name. V itself is asked: a
-// null suits every type, so whatever is left over is unknown.
-//
-// It may panic where V's own code does; a writer is told of that. A reader of
-// what others wrote uses isKnownTo.
+// isKnown reports whether V has a member of that name, which the decoder
+// decides: it knows about embedded structs and about names in another case.
 func (c *Codec[V]) isKnown(name string) bool {
 	if !c.carries {
 		return true
 	}
-	var w carrier[V]
-	err := json.Unmarshal([]byte("{"+quoted(name)+":null}"), &w)
+	w := newCarrier[V]()
+	err := json.Unmarshal(object(name), w, skipMembers)
 	return err != nil || len(w.Rest) == 0
-}
-
-// isKnownTo is isKnown for readers: a null that makes V panic has reached V.
-func (c *Codec[V]) isKnownTo(name string) (known bool) {
-	defer func() {
-		if recover() != nil {
-			known = true
-		}
-	}()
-	return c.isKnown(name)
 }
 
 // takeOver returns e with the members of old that V does not know.
@@ -112,7 +99,10 @@ func (c *Codec[V]) takeOver(old, e *entry[V]) *entry[V] {
 	if rest == nil {
 		return e
 	}
-	line := strings.TrimSuffix(e.line, "}")
+	line, isObject := strings.CutSuffix(e.line, "}")
+	if !isObject { // a nil pointer
+		return e
+	}
 	if strings.HasSuffix(line, "{") {
 		rest = rest[1:]
 	}

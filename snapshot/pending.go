@@ -25,7 +25,7 @@ type Pending[V any] struct {
 	// from it.
 	like vfs.Info
 	next *Version[V]
-	// locked is the version being replaced, from Fence on.
+	// locked is the version being replaced, from LockVersion on.
 	locked vfs.File
 	// discarded is set when the temporary file was there and was removed.
 	discarded bool
@@ -37,9 +37,12 @@ type Pending[V any] struct {
 // the new one gets no more rights than everybody has. Access control lists and
 // extended attributes are not kept. After an error nothing is left.
 func (f *File[V]) Prepare(prev *Version[V], next *Snapshot[V]) (*Pending[V], error) {
+	if next.revision > MaxRevision {
+		return nil, fmt.Errorf("write registry file %q: no revision is left above %d, which it claims to be: correct that by hand", f.path, MaxRevision)
+	}
 	// Not prev's own attributes: they may have been changed since it was
 	// loaded, without making it another version.
-	like, err := f.fs.Stat(f.path)
+	like, err := f.fs.Lstat(f.place)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("write registry file %q: %w", f.path, err)
 	}
@@ -102,8 +105,9 @@ func isRandom(s string) bool {
 }
 
 func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
-	out := fileWriter{w: p.temp, noSync: p.file.opts.NoSync}
-	if err := next.Encode(&out); err != nil {
+	out := fileWriter{w: p.temp}
+	sum, err := next.encode(&out)
+	if err != nil {
 		return err
 	}
 	info, err := p.temp.Stat()
@@ -121,12 +125,12 @@ func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
 			return err
 		}
 	}
-	if !p.file.opts.NoSync {
-		if err := p.temp.Sync(); err != nil {
-			return err
-		}
+	// Whatever this handle was told about its own writes: what others were
+	// promised is in the version that this one replaces.
+	if err := p.temp.Sync(); err != nil {
+		return err
 	}
-	p.next = &Version[V]{Snapshot: next, Claimed: next.revision, exists: true, info: info, head: string(out.head)}
+	p.next = &Version[V]{Snapshot: next, Published: Published{next.revision, sum}, exists: true, info: info, head: string(out.head)}
 	return nil
 }
 
@@ -179,36 +183,56 @@ func (p *Pending[V]) orderAfter(before int64, have vfs.Info) (vfs.Info, error) {
 	return have, nil
 }
 
-// Fence reports ErrChanged if the file is no longer version prev, or has got
-// another mode or owner since Prepare took them over. Between it and Publish
-// lies the only moment at which a writer that takes no lock can be overwritten
-// unseen.
-//
-// Two writers can both be here if somebody has deleted the lock file under
-// them. So the version that is to be replaced is locked first, by its own
-// descriptor, until Release: of two writers that go by the same version, one
-// finds it locked, or replaced.
-func (p *Pending[V]) Fence(prev *Version[V]) error {
-	if prev.pin != nil {
-		if ok, err := prev.pin.TryLock(); err != nil || !ok {
-			return ErrChanged // or closed, because this handle has read another
-		}
+// LockVersion locks the version that is to be replaced, through its own
+// descriptor, until Release or Discard, and reports whether it could. Two
+// writers can both be at work if somebody has deleted the lock file under them:
+// of two that go by the same version, one finds it locked, or replaced. A
+// program that locks the registry file itself is met here too. ErrChanged is a
+// version that this handle has let go of.
+func (p *Pending[V]) LockVersion(prev *Version[V]) (bool, error) {
+	if prev.pin == nil {
+		return true, nil
+	}
+	ok, err := prev.pin.TryLock()
+	if err != nil {
+		return false, ErrChanged
+	}
+	if ok {
 		p.locked = prev.pin
 	}
-	info, err := p.file.fs.Stat(p.file.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		if prev.exists {
+	return ok, nil
+}
+
+// Fence reports ErrChanged if the file is no longer version prev, has got
+// another mode or owner since Prepare took them over, or if the path leads
+// elsewhere. Between it and Publish lies the only moment at which a writer that
+// takes no lock can be overwritten unseen.
+func (p *Pending[V]) Fence(prev *Version[V]) error {
+	f := p.file
+	look := []func(string) (vfs.Info, error){f.fs.Lstat}
+	names := []string{f.place}
+	if f.path != f.place {
+		look, names = append(look, f.fs.Stat), append(names, f.path)
+	}
+	for i, name := range names {
+		info, err := look[i](name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if prev.exists {
+				return ErrChanged
+			}
+			continue
+		case err != nil:
+			return fmt.Errorf("write registry file %q: %w", f.path, err)
+		case !prev.exists || stampOf(info) != stampOf(prev.info),
+			info.Mode != p.like.Mode, info.UID != p.like.UID, info.GID != p.like.GID:
 			return ErrChanged
 		}
-		return nil
-	case err != nil:
-		return fmt.Errorf("write registry file %q: %w", p.file.path, err)
-	case !prev.exists || stampOf(info) != stampOf(prev.info),
-		info.Mode != p.like.Mode, info.UID != p.like.UID, info.GID != p.like.GID:
-		return ErrChanged
+		if err := f.checkLinks(info); err != nil {
+			return err
+		}
 	}
-	return p.file.checkLinks(info)
+	return nil
 }
 
 // Publish renames the pending version over the file. If it fails, the file is
@@ -216,10 +240,10 @@ func (p *Pending[V]) Fence(prev *Version[V]) error {
 // says that the next attempt will be made in another way. One matching
 // ErrInDoubt says that the file may be either version.
 func (p *Pending[V]) Publish() (*Version[V], error) {
-	if err := p.file.fs.Rename(p.temp.Name(), p.file.path); err != nil {
+	if err := p.file.fs.Rename(p.temp.Name(), p.file.place); err != nil {
 		// A network file system may report the failure of a rename that
 		// happened; what is at the path tells.
-		info, serr := p.file.fs.Stat(p.file.path)
+		info, serr := p.file.fs.Lstat(p.file.place)
 		if serr != nil || !info.SameFile(p.next.info) {
 			err = fmt.Errorf("replace registry file: %w", err)
 			// The temporary file's directory may be on another file system,
@@ -246,6 +270,9 @@ func (p *Pending[V]) Publish() (*Version[V], error) {
 	return p.next, nil
 }
 
+// Revision is what Publish puts in place.
+func (p *Pending[V]) Revision() Published { return p.next.Published }
+
 // Release lets other writers replace the published version. It follows a
 // successful Publish, once all is said that readers must know. The version
 // before stays locked until it is closed: there is nothing to replace any more.
@@ -269,13 +296,9 @@ func (p *Pending[V]) Discard() error {
 	return nil
 }
 
-// SyncDir makes a Publish durable.
-func (f *File[V]) SyncDir() error {
-	if f.opts.NoSync {
-		return nil
-	}
-	return f.fs.SyncDir(f.dir)
-}
+// OpenDir opens the directory that a Publish renames in. Its Sync makes that
+// durable, if it was opened before: it is then told of every failure since.
+func (f *File[V]) OpenDir() (vfs.Dir, error) { return f.fs.OpenDir(f.dir) }
 
 func (f *File[V]) checkLinks(info vfs.Info) error {
 	if info.Links <= 1 || f.opts.SplitHardLinks {
@@ -288,7 +311,6 @@ func (f *File[V]) checkLinks(info vfs.Info) error {
 type fileWriter struct {
 	w       vfs.File
 	head    []byte
-	noSync  bool
 	pending int // bytes that no sync has been started for
 }
 
@@ -301,7 +323,7 @@ func (f *fileWriter) Write(p []byte) (int, error) {
 		f.head = append(f.head, p[:min(n, len(p))]...)
 	}
 	n, err := f.w.Write(p)
-	if f.pending += n; f.pending >= syncAhead && !f.noSync {
+	if f.pending += n; f.pending >= syncAhead {
 		f.w.StartSync()
 		f.pending = 0
 	}

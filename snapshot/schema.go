@@ -14,10 +14,11 @@ import (
 // Schema says what one registry file holds.
 //
 // V is any type that encoding/json/v2 can marshal and unmarshal. Where V is a
-// struct without marshalling methods and without an embedded field for unknown
-// members of its own, members of an entry that V does not know are kept when
-// the entry is rewritten; otherwise V owns the whole value. It always owns what
-// is nested inside its members.
+// struct, or a pointer to one, without marshalling methods and without an
+// embedded field for unknown members of its own, members of an entry that V
+// does not know are kept when the entry is rewritten; otherwise, and where it
+// is a nil pointer, V owns the whole value. It always owns what is nested
+// inside its members.
 type Schema[V any] struct {
 	// Collection is the member of the file that holds the entries, say
 	// "machines". Required.
@@ -42,24 +43,21 @@ type Schema[V any] struct {
 // Codec is a Schema ready for use. It is immutable and safe for concurrent use.
 type Codec[V any] struct {
 	schema  Schema[V]
-	carries bool  // V is a struct whose unknown members are kept
+	carries bool  // unknown members are kept beside V
 	form    *form // how V is written, if that is simple
 	strings []int // fields of struct V that are strings, in order
 	builtin []*entry[V]
 	plain   bool // an assignment copies all of a V
-}
-
-// carrier decodes V and, in Rest, the members that V does not know.
-type carrier[V any] struct {
-	Value V              `json:",embed"`
-	Rest  jsontext.Value `json:",embed"`
+	careful bool // the schema's code is called on goroutines of its own
 }
 
 // reserved are the members of a file that belong to the format.
 var reserved = []string{memberVersion, memberRevision, memberChecksum}
 
 // NewCodec compiles a schema. An error is a mistake in the program: a missing
-// or reserved collection name, or a V that cannot be marshalled.
+// or reserved collection name, a V that cannot be marshalled (the error names
+// the field), or a built-in entry that cannot be used. It runs no code of V but
+// on the built-in entries.
 func NewCodec[V any](schema Schema[V]) (*Codec[V], error) {
 	c := &Codec[V]{schema: schema}
 	if err := CheckText(schema.Collection); err != nil || schema.Collection == "" {
@@ -70,18 +68,21 @@ func NewCodec[V any](schema Schema[V]) (*Codec[V], error) {
 			return nil, fmt.Errorf("schema: collection %q: the name is reserved", schema.Collection)
 		}
 	}
+	var err error
+	if c.carries, err = carries[V](); err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
 	t := reflect.TypeFor[V]()
+	c.plain = isPlain(t)
 	if t.Kind() == reflect.Struct {
-		_, err := json.Marshal(carrier[V]{})
-		c.carries = err == nil && !keepsUnknown[V]()
 		for i := range t.NumField() {
 			if f := t.Field(i); f.Type.Kind() == reflect.String && f.IsExported() {
 				c.strings = append(c.strings, i)
 			}
 		}
-	}
-	if c.plain = isPlain(t); c.carries {
-		c.form = learnForm[V]()
+		if c.carries {
+			c.form = learnForm[V]()
+		}
 	}
 	for name, v := range schema.Builtin {
 		e, err := c.Entry(name, v)
@@ -91,12 +92,6 @@ func NewCodec[V any](schema Schema[V]) (*Codec[V], error) {
 		c.builtin = append(c.builtin, e.e)
 	}
 	return c, nil
-}
-
-// keepsUnknown reports whether V itself has a field for unknown members.
-func keepsUnknown[V any]() bool {
-	const nobodys = `{"\u0000":null}`
-	return json.Unmarshal([]byte(nobodys), new(V), json.RejectUnknownMembers(true)) == nil
 }
 
 // Collection is the member of the file that holds the entries.
@@ -200,10 +195,15 @@ func checkDepth(value []byte) error {
 
 // reason is why a quarantined entry cannot be used, safe for a terminal.
 func (c *Codec[V]) reason(e *entry[V]) string {
-	if _, err := c.decodeLine(e); err != nil {
-		return printable(err.Error())
+	text := "unusable"
+	if err := c.guard(func() {
+		if _, err := c.decodeLine(e); err != nil {
+			text = printable(err.Error())
+		}
+	}); err != nil { // of the error's own code
+		text = printable(err.Error())
 	}
-	return "unusable"
+	return text
 }
 
 // decodeLine decodes an entry once more.
@@ -223,6 +223,14 @@ func (c *Codec[V]) decodeInto(v *V, name, line string, value []byte) (valid, res
 	if err := CheckText(name); err != nil {
 		return false, false, fmt.Errorf("name: %w", err)
 	}
+	if c.careful {
+		here := *c
+		here.careful = false
+		if ended := c.guard(func() { valid, rest, err = here.decodeInto(v, name, line, value) }); ended != nil {
+			return false, false, ended
+		}
+		return valid, rest, err
+	}
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v", r)
@@ -232,8 +240,8 @@ func (c *Codec[V]) decodeInto(v *V, name, line string, value []byte) (valid, res
 	switch {
 	case formed:
 	case c.carries:
-		var w carrier[V]
-		if err := json.Unmarshal(value, &w); err != nil {
+		w := newCarrier[V]()
+		if err := json.Unmarshal(value, w); err != nil {
 			return false, false, plainError(err)
 		}
 		*v, rest = w.Value, len(w.Rest) > 0

@@ -44,11 +44,11 @@ func TestTempDir(t *testing.T) {
 				disk.Inject(errorfs.Plan{Match: errorfs.Only(errorfs.Rename), Fault: errorfs.Fail(c.fault)})
 			}
 			codec := machines(t)
-			f := snapshot.NewFile(filepath.Join(dir, "machines.json"), codec, snapshot.FileOptions{TempDir: temps, FS: disk})
+			f := newFile(filepath.Join(dir, "machines.json"), codec, snapshot.FileOptions{TempDir: temps, FS: disk})
 			changed := 0
 			for i := range 3 {
 				for {
-					v, err := f.Load(nil, 0)
+					v, err := f.Load(nil, nil)
 					must(t, err)
 					disk.Record()
 					edit := v.Snapshot.Edit()

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"github.com/machreg/machreg/cmd/bench/internal/growth"
 	"github.com/machreg/machreg/cmd/bench/internal/measure"
 	"github.com/machreg/machreg/cmd/bench/internal/report"
+	"github.com/machreg/machreg/cmd/internal/wholefile"
 )
 
 func main() {
@@ -88,15 +90,20 @@ func (s *settings) measure(args []string, stdout, stderr io.Writer) (err error) 
 		return err
 	}
 	if s.cpuprofile != "" {
-		f, err := os.Create(s.cpuprofile)
-		if err != nil {
+		var profile bytes.Buffer
+		if err := wholefile.Probe(s.cpuprofile); err != nil {
 			return err
 		}
-		defer f.Close()
-		if err := pprof.StartCPUProfile(f); err != nil {
+		if err := pprof.StartCPUProfile(&profile); err != nil {
 			return err
 		}
-		defer pprof.StopCPUProfile()
+		defer func() {
+			pprof.StopCPUProfile()
+			err = errors.Join(err, wholefile.Write(s.cpuprofile, func(w io.Writer) error {
+				_, err := profile.WriteTo(w)
+				return err
+			}))
+		}()
 	}
 	r := report.New(args)
 	r.Machine.FileSystem = fileSystem(dir)
@@ -145,11 +152,7 @@ func (s *settings) write(r *report.Report, p preset, stdout io.Writer) error {
 		}
 	}
 	if s.jsonPath != "" {
-		f, err := os.Create(s.jsonPath)
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(r.WriteJSON(f), f.Close()); err != nil {
+		if err := wholefile.Write(s.jsonPath, r.WriteJSON); err != nil {
 			return err
 		}
 	}

@@ -44,14 +44,18 @@ port than 22, ssh://USER@HOST:PORT.`,
 				}
 			}
 			return a.write(func(r *registry.MachineRegistry) error {
+				reason, bad := quarantined(r.Snapshot(), m.Name)
 				_, known := r.Snapshot().Get(m.Name)
 				rev, err := r.Add(c.Context(), m, conds.list(c)...)
 				if err != nil {
 					return err
 				}
 				verb := "added"
-				if known {
+				if known || bad {
 					verb = "replaced"
+				}
+				if bad {
+					a.warn("the entry %q that was replaced could not be used: %s", m.Name, reason)
 				}
 				a.out.Printf("%s %s, revision %d\n", verb, a.out.Paint(terminal.Strong, terminal.Safe(m.Name)), rev)
 				return nil

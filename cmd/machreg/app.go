@@ -93,6 +93,9 @@ func (a *app) path() (string, error) {
 		return env, nil
 	}
 	dir, err := os.UserConfigDir()
+	if err == nil && !filepath.IsAbs(dir) {
+		err = fmt.Errorf("the directory for settings, %q, depends on where the program runs", dir)
+	}
 	if err != nil {
 		return "", fmt.Errorf("no registry file: %w; name one with --file or MACHREG_FILE", err)
 	}

@@ -91,7 +91,7 @@ func (a *app) runBatch(c *cobra.Command, b *batch) error {
 		if err := b.conds.checkTx(c, snap.Revision()); err != nil {
 			return err
 		}
-		p, rev = b.plan(snap.Get, snap.All()), snap.Revision()
+		p, rev = b.plan(snap.Get, snap.Holds, snap.All()), snap.Revision()
 	} else if err := a.write(func(r *registry.MachineRegistry) error {
 		a.warnQuarantine(path, r.Snapshot())
 		rev, err = r.Update(c.Context(), func(tx *registry.Tx[registry.Machine]) error {
@@ -109,11 +109,11 @@ func (a *app) runBatch(c *cobra.Command, b *batch) error {
 	return nil
 }
 
-func (b *batch) plan(get func(string) (registry.Machine, bool), all iter.Seq2[string, registry.Machine]) plan {
+func (b *batch) plan(get func(string) (registry.Machine, bool), holds func(string) bool, all iter.Seq2[string, registry.Machine]) plan {
 	if !b.prune {
 		all = nil
 	}
-	return makePlan(b.want(get), get, all)
+	return makePlan(b.want(get), get, holds, all)
 }
 
 // perform writes the plan into a transaction.
@@ -132,7 +132,7 @@ func (b *batch) perform(c *cobra.Command, tx *registry.Tx[registry.Machine]) (pl
 	if b.prune {
 		all = tx.All()
 	}
-	p := b.plan(get, all)
+	p := b.plan(get, tx.Holds, all)
 	var errs []error
 	for _, s := range p.steps {
 		if s.kind == stepRemove {
@@ -153,6 +153,9 @@ func (a *app) printTotals(b *batch, p plan, path string, rev registry.Revision) 
 		return a.out.Paint(style, text)
 	}
 	line := total(p.count(stepAdd), stepAdd, terminal.Good) + ", " + total(p.count(stepUpdate), stepUpdate, terminal.Note) + ", "
+	if n := p.count(stepReplace); n > 0 {
+		line += total(n, "replaced that could not be used", terminal.Note) + ", "
+	}
 	if b.prune {
 		line += total(p.count(stepRemove), stepRemove, terminal.Bad) + ", "
 	}

@@ -31,7 +31,7 @@ func (a *app) verify(path string) (*report, error) {
 	if state.Path != "" {
 		options.TempDir = filepath.Dir(state.Path)
 	}
-	file := snapshot.NewFile(resolved, codec, options)
+	file := snapshot.NewFile(resolved, resolved, codec, options)
 	info, err := os.Stat(resolved)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -53,7 +53,7 @@ func (a *app) verify(path string) (*report, error) {
 
 // checkContent reads the file once.
 func (r *report) checkContent(file *snapshot.File[registry.Machine]) {
-	version, err := file.Load(nil, 0)
+	version, err := file.Load(nil, nil)
 	if err != nil {
 		level := levelWarning
 		if errors.Is(err, snapshot.ErrCorrupt) {
@@ -71,15 +71,13 @@ func (r *report) checkContent(file *snapshot.File[registry.Machine]) {
 	r.Revision, r.Machines = snap.Revision(), snap.Len()
 	r.add("content", levelOK, "", fmt.Sprintf("%s at revision %d", count(snap.Len(), "machine", "machines"), snap.Revision()))
 
-	// What this library wrote keeps the revision it claims; anything else is
-	// taken for a revision after that.
 	switch {
-	case snap.Revision() == version.Claimed:
+	case !snap.Edited():
 		r.add("checksum", levelOK, "", "the file is as machreg wrote it")
 	case hasChecksum(file.Path()):
-		r.add("checksum", levelNote, "", "changed by something else since machreg wrote it; the next write adopts that")
+		r.add("checksum", levelNote, "", "changed by something else since machreg wrote it; the next write gives that a revision")
 	default:
-		r.add("checksum", levelNote, "", "none: written by something else; the next write adopts it")
+		r.add("checksum", levelNote, "", "none: written by something else; the next write gives that a revision")
 	}
 	for _, q := range snap.Quarantine() {
 		r.add("entries", levelWarning, q.Name, fmt.Sprintf("%q cannot be used: %s", q.Name, q.Reason))
@@ -177,6 +175,10 @@ func (r *report) checkPage(path string) {
 		return // reported with the content
 	}
 	defer reg.Close()
+	if snap := reg.Snapshot(); snap.Edited() {
+		r.Revision = snap.Revision()
+		r.add("revision", levelNote, "", fmt.Sprintf("edited since revision %d, or an older copy that was put back; --if-revision is refused until the next write", snap.Revision()))
+	}
 	mode := reg.Stats().Latest
 	switch {
 	case mode.Name == registry.ModePage && mode.Err == nil:

@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/machreg/machreg/cmd/internal/wholefile"
 	"github.com/machreg/machreg/cmd/machreg/internal/compare"
 )
 
@@ -147,25 +147,20 @@ func (a *app) compareWork(c *cobra.Command, x *comparison) error {
 	}
 	x.work.LockTimeout = compare.Span(a.timeout())
 	// Before the work, so that it is not done in vain.
-	var page *os.File
 	if x.html != "" {
-		if page, err = os.Create(x.html); err != nil {
+		if err := wholefile.Probe(x.html); err != nil {
 			return fmt.Errorf("compare: %w", err)
 		}
-		defer page.Close()
 	}
 	bar := a.newBar()
 	report, err := compare.Run(c.Context(), x.work, compare.Options{Worker: worker, Dir: x.dir, Progress: bar.show})
 	bar.clear()
 	if err != nil {
-		if page != nil {
-			err = errors.Join(err, page.Close(), os.Remove(x.html))
-		}
 		return err
 	}
 	report.Program, report.Command = version(), x.command(a)
-	if page != nil {
-		if err := errors.Join(report.WritePage(page), page.Close()); err != nil {
+	if x.html != "" {
+		if err := wholefile.Write(x.html, report.WritePage); err != nil {
 			return fmt.Errorf("compare: %w", err)
 		}
 	}

@@ -32,7 +32,7 @@ With -o json an array of steps is printed, as "machreg watch -o json" has them.`
 			if err != nil {
 				return err
 			}
-			p := makePlan(in.machines, snap.Get, snap.All())
+			p := makePlan(in.machines, snap.Get, snap.Holds, snap.All())
 			if output == "json" {
 				return a.printSteps(p)
 			}
@@ -46,7 +46,7 @@ With -o json an array of steps is printed, as "machreg watch -o json" has them.`
 
 // diffLine is one step as JSON.
 type diffLine struct {
-	Change string            `json:"change"` // added, updated or removed
+	Change string            `json:"change"` // added, updated, replaced or removed
 	Name   string            `json:"name"`
 	Fields []fieldChange     `json:"fields,omitempty"`
 	Old    *registry.Machine `json:"old,omitempty"`
@@ -57,7 +57,7 @@ func (a *app) printSteps(p plan) error {
 	lines := make([]diffLine, 0, len(p.steps))
 	for s := range slices.Values(p.steps) {
 		line := diffLine{Change: s.kind, Name: s.name}
-		if s.kind != stepAdd {
+		if s.kind == stepUpdate || s.kind == stepRemove {
 			line.Old = &s.old
 		}
 		if s.kind != stepRemove {

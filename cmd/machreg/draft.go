@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/machreg/machreg/cmd/internal/wholefile"
 	"github.com/machreg/machreg/cmd/machreg/internal/terminal"
 	"github.com/machreg/machreg/registry"
 )
@@ -121,7 +122,10 @@ func (d *draft) reject(reason error) error {
 		}
 	}
 	d.text = note + strings.Join(kept, "")
-	return os.WriteFile(d.path, []byte(d.text), 0o600)
+	return wholefile.Write(d.path, func(w io.Writer) error {
+		_, err := io.WriteString(w, d.text)
+		return err
+	})
 }
 
 // uncommented is text without the lines that begin with #.

@@ -31,6 +31,9 @@ stays in a file that is named.`,
 			return a.write(func(r *registry.MachineRegistry) error {
 				tx := r.Begin()
 				old, err := tx.Get(args[0])
+				if err != nil && tx.Holds(args[0]) {
+					return hinted{fmt.Errorf("edit: %w: its entry cannot be used", err), "\"machreg verify\" says why; \"machreg add\" replaces it"}
+				}
 				if err != nil {
 					return fmt.Errorf("edit: %w", err)
 				}

@@ -98,7 +98,7 @@ var hints = []struct {
 	{registry.ErrNotDurable, "the change is in the file, but a loss of power now might undo it"},
 	{registry.ErrNotFound, "\"machreg list -q\" prints the names that there are"},
 	{registry.ErrExists, "\"machreg get\" shows what is there; without --if-absent it would be replaced"},
-	{registry.ErrConflict, "look at the present state with \"machreg list\", and try again"},
+	{registry.ErrConflict, "look at the present state with \"machreg list\", and repeat the command, --if-revision with the revision that it has now (\"machreg revision\")"},
 	{registry.ErrBuiltin, "the machine \"local\" is part of every registry"},
 	{registry.ErrLockTimeout, "\"machreg lock status\" shows who holds the lock; --lock-timeout waits longer"},
 	{filelock.ErrUnsafe, "nobody else may be able to replace the lock: check who may write to that directory, and that it is not a link"},

@@ -65,12 +65,17 @@ is reported on stderr.`,
 
 func (a *app) readSSHConfig(args []string) (*sshconfig.Config, error) {
 	home, err := os.UserHomeDir()
+	if err == nil && !filepath.IsAbs(home) {
+		err = fmt.Errorf("the home directory %q depends on where the program runs", home)
+	}
 	if err != nil {
-		home = ""
+		home = "" // no ~ can be followed then
 	}
 	path := filepath.Join(home, ".ssh", "config")
 	if len(args) > 0 {
 		path = args[0]
+	} else if err != nil {
+		return nil, hinted{fmt.Errorf("import: no ~/.ssh/config: %w", err), "set HOME, or name the file: machreg import ssh-config FILE"}
 	}
 	var text []byte
 	if path == "-" {

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/machreg/machreg/cmd/internal/wholefile"
 	"github.com/machreg/machreg/cmd/machreg/internal/terminal"
 )
 
@@ -54,17 +55,11 @@ func hasPage(c *cobra.Command) bool {
 func pageName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
 
 func writePage(dir string, c *cobra.Command) error {
-	file, err := os.Create(filepath.Join(dir, pageName(c)+".1"))
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(file)
-	manPage(w, c)
-	err = w.Flush()
-	if cerr := file.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return wholefile.Write(filepath.Join(dir, pageName(c)+".1"), func(file io.Writer) error {
+		w := bufio.NewWriter(file)
+		manPage(w, c)
+		return w.Flush()
+	})
 }
 
 // manPage writes a page in the man macros. It has no date, so that the same

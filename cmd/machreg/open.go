@@ -82,8 +82,8 @@ func (a *app) write(work func(r *registry.MachineRegistry) error) error {
 	stop := a.tellWait(path)
 	err = work(r)
 	stop()
-	if cerr := r.Close(); err == nil {
-		err = cerr
+	if cerr := r.Close(); cerr != nil {
+		a.warn("close: %v", cerr) // what was written is written
 	}
 	return err
 }
@@ -133,6 +133,17 @@ func (a *app) warnQuarantine(path string, snap *machines) {
 		list = append(list, fmt.Sprintf("%q (%s)", q.Name, q.Reason))
 	}
 	a.warn("%s of %q cannot be used: %s; \"machreg verify\" lists them", count(len(bad), "entry", "entries"), path, strings.Join(list, ", "))
+}
+
+// quarantined reports why the file's entry of that name cannot be used, if it
+// is so.
+func quarantined(snap *machines, name string) (reason string, ok bool) {
+	for _, q := range snap.Quarantine() {
+		if q.Name == name {
+			return q.Reason, true
+		}
+	}
+	return "", false
 }
 
 // count is a number with its noun.

@@ -13,7 +13,9 @@ import (
 const (
 	stepAdd    = "added"
 	stepUpdate = "updated"
-	stepRemove = "removed"
+	// stepReplace puts a machine in the place of an entry that cannot be used.
+	stepReplace = "replaced"
+	stepRemove  = "removed"
 )
 
 // step is what becomes of one machine.
@@ -30,14 +32,17 @@ type plan struct {
 }
 
 // makePlan compares. present yields the machines that may be removed if they
-// are not wanted, and get finds one; the built-in machine stays in any case.
-func makePlan(want []registry.Machine, get func(string) (registry.Machine, bool), present iter.Seq2[string, registry.Machine]) plan {
+// are not wanted, get finds one, and holds tells of entries that cannot be used
+// as well; the built-in machine stays in any case.
+func makePlan(want []registry.Machine, get func(string) (registry.Machine, bool), holds func(string) bool, present iter.Seq2[string, registry.Machine]) plan {
 	var p plan
 	wanted := make(map[string]bool, len(want))
 	for _, m := range want {
 		wanted[m.Name] = true
 		old, known := get(m.Name)
 		switch {
+		case !known && holds(m.Name):
+			p.steps = append(p.steps, step{stepReplace, m.Name, old, m})
 		case !known:
 			p.steps = append(p.steps, step{stepAdd, m.Name, old, m})
 		case old != m:
@@ -86,7 +91,7 @@ func (s step) row(cells []terminal.Cell) []terminal.Cell {
 	mark, style := s.mark()
 	cells = append(cells, terminal.Cell{Text: mark, Style: style})
 	switch s.kind {
-	case stepAdd:
+	case stepAdd, stepReplace:
 		return tableRow(cells, s.new)
 	case stepRemove:
 		return tableRow(cells, s.old)
@@ -100,6 +105,8 @@ func (s step) mark() (string, terminal.Style) {
 		return "+", terminal.Good
 	case stepUpdate:
 		return "~", terminal.Note
+	case stepReplace:
+		return "!", terminal.Note
 	}
 	return "-", terminal.Bad
 }

@@ -72,6 +72,10 @@ func rename(c *cobra.Command, tx *registry.Tx[registry.Machine], old, new string
 	if _, err := tx.Get(new); err == nil {
 		return hinted{fmt.Errorf("rename %q to %q: %w", old, new, registry.ErrExists), "remove that machine first, or choose another name"}
 	}
+	if tx.Holds(new) {
+		return hinted{fmt.Errorf("rename %q to %q: %w: an entry that cannot be used", old, new, registry.ErrExists),
+			"\"machreg verify\" says what is wrong with it; \"machreg remove\" it first, or choose another name"}
+	}
 	m.Name = new
 	if err := m.Validate(); err != nil {
 		return fmt.Errorf("rename %q: %w", old, err)

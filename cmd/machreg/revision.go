@@ -21,6 +21,9 @@ created.`,
 				return err
 			}
 			a.out.Printf("%d\n", snap.Revision())
+			if snap.Edited() {
+				a.warn("the file was edited since revision %d: --if-revision is refused until the next write", snap.Revision())
+			}
 			return nil
 		},
 	}

@@ -4,15 +4,16 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+
+	"github.com/machreg/machreg/internal/vfs"
 )
 
 // Mapping is one page file as mapped into this process. It stays mapped as
 // long as anybody refers to it, so no reader can lose it in mid-load.
 type Mapping struct {
 	words    *[size / 8]uint64
-	at       place
+	at       vfs.Info
 	writable bool
-	foreign  bool // bound to another registry
 	// lost is set when an access faulted: the file is shorter than the page.
 	lost atomic.Bool
 	// dropped is set when this process found that it must use another mapping,
@@ -20,21 +21,14 @@ type Mapping struct {
 	dropped atomic.Bool
 }
 
-// place is what is at a page's path.
-type place struct {
-	device, inode uint64
-	regular       bool // a file, and no link to one
-	whole         bool // the same, and not too short
-}
-
 // isGood reports whether m maps the file that is at the path, and that file is
 // a page. m may be nil, which is not good.
-func (m *Mapping) isGood(at place) bool {
-	return m != nil && at.whole && m.at == at && m.isPage()
+func (m *Mapping) isGood(at vfs.Info) bool {
+	return m != nil && isWhole(at) && m.at.SameFile(at) && m.isPage()
 }
 
 func (m *Mapping) isPage() bool {
-	magic, ok := m.load(offMagic / 8)
+	magic, ok := m.load(offMagic)
 	return ok && magic == magicWord
 }
 
@@ -42,22 +36,16 @@ func (m *Mapping) isPage() bool {
 // died at it. It returns 1, which validates nothing, if the page is lost or no
 // longer the one in use. It does not block, allocate or fault.
 func (m *Mapping) Sequence() uint64 {
-	s, ok := m.load(offSequence / 8)
+	s, ok := m.load(offSequence)
 	if !ok || m.dropped.Load() {
 		return 1
 	}
 	return s
 }
 
-// Revision returns the revision that the last End stored, 0 if none or lost.
-func (m *Mapping) Revision() uint64 {
-	r, _ := m.load(offRevision / 8)
-	return r
-}
-
 // load reads one word. A fault is turned into a panic by the runtime, for this
 // goroutine alone, and the panic into lost.
-func (m *Mapping) load(word int) (v uint64, ok bool) {
+func (m *Mapping) load(off int) (v uint64, ok bool) {
 	if m.lost.Load() {
 		return 0, false
 	}
@@ -69,7 +57,7 @@ func (m *Mapping) load(word int) (v uint64, ok bool) {
 		}
 		runtime.KeepAlive(m)
 	}()
-	v = loadWord(&m.words[word])
+	v = loadWord(&m.words[off/8])
 	return v, true
 }
 
@@ -108,6 +96,6 @@ func (m *Mapping) retire() bool {
 	if m == nil || !m.writable {
 		return false
 	}
-	s, ok := m.load(offSequence / 8)
+	s, ok := m.load(offSequence)
 	return ok && m.store(offSequence, s|1)
 }

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/machreg/machreg/internal/page"
 )
 
 // A guarded access leaves the goroutine's own setting as it was, whether it
@@ -67,8 +69,8 @@ func TestTruncatedInMidAccess(t *testing.T) {
 					continue // it is truncated now
 				}
 				for range 100 {
-					m.Revision()
-					p.End(1)
+					p.Record()
+					p.End(page.Published)
 				}
 				if _, err := p.State(); err != nil {
 					lost.Add(1)

@@ -77,10 +77,10 @@ func fullDisk(dir string) error {
 		return fmt.Errorf("filling the disk: %v", err)
 	}
 	p := page.New(filepath.Join(dir, "page"), 0)
-	if err := p.Begin(true); err != nil {
+	if err := p.Begin(page.Revision{Number: 1}); err != nil {
 		return fmt.Errorf("Begin on a full disk: %w", err)
 	}
-	if m, _ := p.End(1); m != nil {
+	if m, _ := p.End(page.Published); m != nil {
 		return fmt.Errorf("End on a full disk = %v, want nil", m)
 	}
 	if _, err := p.State(); !errors.Is(err, syscall.ENOSPC) {
@@ -92,10 +92,10 @@ func fullDisk(dir string) error {
 	if err := os.Remove(filler); err != nil {
 		return err
 	}
-	if err := p.Begin(true); err != nil {
+	if err := p.Begin(page.Revision{Number: 1}); err != nil {
 		return err
 	}
-	if m, _ := p.End(2); m == nil {
+	if m, _ := p.End(page.Published); m == nil {
 		return errors.New("no page when there is room again")
 	}
 	return nil
@@ -128,7 +128,7 @@ func readOnly(dir string) error {
 		_, err := p.State()
 		return fmt.Errorf("a page that cannot be written cannot be read: %w", err)
 	}
-	err := p.Begin(true)
+	err := p.Begin(page.Revision{Number: 1})
 	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), path) {
 		return fmt.Errorf("Begin on a page that cannot be written: %w, want a permission error that names it", err)
 	}

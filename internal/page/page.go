@@ -1,13 +1,13 @@
-// Package page is the revision page: one small file beside a registry's lock,
-// mapped by every process, that tells with one atomic load whether a newer
-// revision of the registry may exist.
+// Package page is the revision page: one small file beside a registry's lock
+// that every process shares. It is two things at once.
 //
-// The page holds a sequence counter. Under the registry's exclusive lock a
-// writer makes the sequence odd ([Page.Begin]), renames the new file into
-// place, and makes the sequence even again, to a value never used before
-// ([Page.End]). A reader that found the same even sequence before and after it
-// read the file has validated what it read; as long as the sequence stays the
-// same, that is the newest there is:
+// It is a signal. Mapped into memory it tells with one atomic load whether a
+// newer revision of the registry may exist. It holds a sequence: under the
+// registry's exclusive lock a writer makes the sequence odd ([Page.Begin]),
+// renames the new file into place, and makes the sequence even again, to a value
+// never used before ([Page.End]). A reader that found the same even sequence
+// before and after it read the file has validated what it read; as long as the
+// sequence stays the same, that is the newest there is:
 //
 //  1. A write is acknowledged after its End, so from then on every load of the
 //     sequence returns something else than before its Begin.
@@ -16,33 +16,39 @@
 //  3. A writer that dies between Begin and End leaves the sequence odd, which
 //     validates nothing, until the next writer's End.
 //
+// It is a record of the newest revision that was published and of the one that is
+// being published: their numbers and the checksums of their content ([Record]). By
+// it a process tells what a commit wrote from what was put there by hand, a
+// restored backup included, and never hands out a revision twice. What was
+// published is stored after the rename, so a process that loads it before reading
+// the file never finds it ahead of a file that a commit wrote. What is being
+// published is stored before the rename: a writer that dies may have renamed it,
+// and readers may have seen it. Registries that share a lock have a record each.
+//
+// Where shared mappings are not coherent, or the platform has none, the page is
+// read and written as a file, under the lock; then readers compare stamps.
+//
 // The page can be lost in every way a file can be, and must never make a
 // reader stale or kill a process:
 //
 //   - It is truncated: the load faults. The fault is caught, and the mapping is
 //     from then on without a sequence. If less than a page is cut off, or the
-//     content is overwritten, nothing faults: whoever notices that the size or
-//     the magic word is wrong retires the page (odd, for ever), which tells
-//     everybody else who has it.
-//   - It is deleted or replaced: readers go on with the old mapping. Whoever
-//     notices retires that too. A writer compares before every rename, and
-//     readers when they refresh and on a slow timer ([Page.Check]): the timer is
-//     what bounds staleness if the only writer is one that never mapped the old
-//     page.
+//     content is overwritten, nothing faults: the process that notices a wrong
+//     size or magic word retires the page (odd, for ever), which tells every
+//     process that has it mapped.
+//   - It is deleted or replaced: readers go on with the old mapping. The process
+//     that notices retires that too. A writer compares before every rename, and
+//     readers when they refresh and on a slow timer ([Page.Check]): the timer
+//     bounds staleness if the only writer is one that never mapped the old page.
 //   - It is made anew, or an old copy is put back: every sequence is drawn at
 //     random, so that a token from another life does not match.
 //   - The disk is full: the page is written, not extended, before it is mapped.
-//
-// A page says which registry it is bound to. A process that finds another
-// registry's page does without, but bumps it when it writes: the two share the
-// lock, and which registry is at a path can change while processes run.
+//   - It is writable by more users than the lock is: it is not used.
 //
 // A page is created under the exclusive lock only. A writer that finds no page
-// therefore knows that none appears before it is done; a writer that finds one
-// and cannot bump it must not write.
-//
-// Pages are used on Linux, macOS and FreeBSD, on file systems known to be
-// local; elsewhere [ErrUnsupported] says why, and readers compare stamps.
+// therefore knows that none appears before it is done. Only a page whose absence
+// is proved may be passed over; any other failure to bump it is a reason not to
+// write.
 package page
 
 import (
@@ -52,47 +58,92 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 	"unsafe"
+
+	"github.com/machreg/machreg/internal/vfs"
 )
 
 var (
 	// ErrUnsupported is a platform or file system without coherent shared
 	// mappings.
-	ErrUnsupported = errors.New("no revision page on this system")
-	// ErrForeign is a page that belongs to another registry.
-	ErrForeign = errors.New("revision page belongs to another registry")
-	// ErrAbsent is a page that nobody has made yet.
+	ErrUnsupported = errors.New("the revision page is not mapped on this system")
+	// ErrAbsent is a page that no writer has made yet.
 	ErrAbsent = errors.New("no revision page yet")
 	// errDamaged is a page file whose content is no page.
 	errDamaged = errors.New("revision page is damaged")
+	// errUntrusted is a page that a user can write who cannot take the lock.
+	errUntrusted = errors.New("revision page can be written by users who cannot take the lock")
 )
 
 // Layout, in the byte order of the machine: a page is never shared between
-// machines.
+// machines of different kinds.
 const (
 	size        = 4096
-	magicWord   = 0x31_67_72_68_63_61_6d // "machrg1"
+	magicWord   = 0x32_67_72_68_63_61_6d // "machrg2"
 	offMagic    = 0
-	offBinding  = 8
-	offSequence = 16
-	offRevision = 24
+	offSequence = 8
+	// offBoot says since which start of the system the page was written.
+	offBoot = 16
+
+	// The records, each of these words.
+	offRecords  = 64
+	recordSize  = 64
+	recordCount = (size - offRecords) / recordSize
+	inBinding   = 0
+	inPublished = 8  // a revision, and the sum of its content
+	inReserved  = 24 // the same
+	inDurable   = 40
 )
+
+// Revision is a revision, and the checksum of its content. The zero value is
+// none.
+type Revision struct {
+	Number uint64
+	Sum    uint32
+}
+
+// Record is what the page says of a registry.
+type Record struct {
+	// Published is the newest revision that was published. It is stored after
+	// the rename.
+	Published Revision
+	// Reserved is the revision that a writer is publishing, or was when it died:
+	// its file may have been seen. Otherwise it is Published. It is stored before
+	// the rename.
+	Reserved Revision
+	// Durable is what was given to [Page.SetDurable] last.
+	Durable uint64
+	// Old is set if the page was written before the system was started: what was
+	// published since may have reached the disk without it.
+	Old bool
+}
+
+// words is the page as words at offsets that are multiples of 8. A word is
+// loaded and stored in one piece.
+type words interface {
+	load(off int) (v uint64, ok bool)
+	store(off int, v uint64) (ok bool)
+}
 
 // Page is the place where one registry's page is. Its methods are safe for
 // concurrent use, except that Begin, End and Create want the exclusive lock of
 // the registry to be held.
 type Page struct {
 	path    string
+	lock    string // the lock file, whose permissions the page takes over
 	binding uint64
+	unmap   bool // never map it
 	// NoOddPhase leaves out the odd phase, which makes the protocol wrong. It
 	// is for the tests that show that they would notice.
 	NoOddPhase bool
 
 	mu      sync.Mutex
-	mapping atomic.Pointer[Mapping] // written under mu; also a foreign one
+	mapping atomic.Pointer[Mapping] // written under mu
+	begun   *file                   // from Begin to End, where there is no mapping; guarded by mu
 	state   atomic.Pointer[state]
 	had     atomic.Bool // there was a mapping once
 }
@@ -103,11 +154,24 @@ type state struct {
 	since time.Time
 }
 
-// New names the page at path. binding says which registry it belongs to; a
-// page made with another binding is not used. Nothing is opened or created.
+// Suffix is what a page's name ends with. The lock beside it has the same name
+// with ".lock" instead.
+const Suffix = ".page"
+
+// New names the page at path, whose name ends in [Suffix]. binding tells the
+// registries apart that share it. Nothing is opened or created.
 func New(path string, binding uint64) *Page {
-	p := &Page{path: path, binding: binding}
+	p := &Page{path: path, lock: strings.TrimSuffix(path, Suffix) + ".lock", binding: binding}
 	p.setMapping(nil, ErrAbsent)
+	return p
+}
+
+// Unmapped is New for a handle that does not map the page: it keeps the page up
+// to date as a file.
+func Unmapped(path string, binding uint64) *Page {
+	p := New(path, binding)
+	p.unmap = true
+	p.setMapping(nil, ErrUnsupported)
 	return p
 }
 
@@ -116,7 +180,7 @@ func (p *Page) Path() string { return p.path }
 
 // Mapping returns the page as mapped now, or nil. It does no I/O.
 func (p *Page) Mapping() *Mapping {
-	if m := p.mapping.Load(); m != nil && !m.lost.Load() && !m.foreign {
+	if m := p.mapping.Load(); m != nil && !m.lost.Load() {
 		return m
 	}
 	return nil
@@ -142,9 +206,6 @@ func (p *Page) Repairable() bool {
 }
 
 func (p *Page) setMapping(m *Mapping, why error) {
-	if m != nil && m.foreign {
-		why = fmt.Errorf("%q: %w", p.path, ErrForeign)
-	}
 	if old := p.state.Load(); old == nil {
 		p.state.Store(&state{err: why})
 	} else if (old.err == nil) != (why == nil) || why != nil && why.Error() != old.err.Error() {
@@ -161,14 +222,13 @@ func (p *Page) setMapping(m *Mapping, why error) {
 // Check compares the mapping with the file at the path, and maps that one if
 // it is another. It creates nothing, and costs one system call if all is well.
 func (p *Page) Check() {
+	if p.unmap {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.checkLocked()
-}
-
-func (p *Page) checkLocked() {
 	m := p.mapping.Load()
-	at, err := lookAt(p.path)
+	at, err := vfs.OS.Lstat(p.path)
 	if err == nil && m.isGood(at) {
 		return
 	}
@@ -181,142 +241,326 @@ func (p *Page) checkLocked() {
 	case err != nil:
 		m = nil
 	default:
-		m, err = openAt(p.path, at, p.binding)
+		m, err = p.open(at)
 	}
 	p.setMapping(m, err)
 }
+
+// open maps the page that Lstat found to be at the path.
+func (p *Page) open(at vfs.Info) (*Mapping, error) {
+	if err := supported(filepath.Dir(p.path)); err != nil {
+		return nil, err
+	}
+	if !isWhole(at) {
+		return nil, fmt.Errorf("%q: %w", p.path, errDamaged)
+	}
+	if err := p.trust(at); err != nil {
+		return nil, err
+	}
+	m, err := mapAt(p.path)
+	if err == nil && !m.isPage() {
+		return nil, fmt.Errorf("%q: %w", p.path, errDamaged)
+	}
+	return m, err
+}
+
+func isWhole(at vfs.Info) bool { return at.Mode.IsRegular() && at.Size >= size }
+
+// Record returns what is known of the registry. Without a page it is zero.
+// Where the page is mapped it does no I/O.
+func (p *Page) Record() (r Record, err error) {
+	err = p.look(func(w words) {
+		at := p.recordIn(w)
+		if at < 0 {
+			return
+		}
+		// The number first, in the order opposite to that of the writers: it is
+		// never paired with the sum of one before it.
+		r.Published = loadRevision(w, at+inPublished)
+		r.Reserved = loadRevision(w, at+inReserved)
+		r.Durable, _ = w.load(at + inDurable)
+		boot, _ := w.load(offBoot)
+		r.Old = boot != thisBoot()
+	})
+	return r, err
+}
+
+func loadRevision(w words, at int) (r Revision) {
+	r.Number, _ = w.load(at)
+	sum, _ := w.load(at + 8)
+	r.Sum = uint32(sum)
+	return r
+}
+
+func storeRevision(w words, at int, r Revision) bool {
+	return w.store(at+8, uint64(r.Sum)) && w.store(at, r.Number)
+}
+
+// SetDurable notes that a version of the file, which the caller names by a
+// number, is on disk with its name. It needs no lock: a note that comes late only
+// costs another process a sync.
+func (p *Page) SetDurable(version uint64) {
+	p.look(func(w words) {
+		if at := p.recordIn(w); at >= 0 {
+			w.store(at+inDurable, version)
+		}
+	})
+}
+
+// look has fn see the page, if there is one.
+func (p *Page) look(fn func(words)) error {
+	if m := p.Mapping(); m != nil {
+		fn(m)
+		return nil
+	}
+	f, err := p.openFile()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errDamaged) || errors.Is(err, errUntrusted) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("revision page: %w", err)
+	}
+	defer f.close()
+	fn(f)
+	return nil
+}
+
+// recordIn is where this registry's record is, or -1.
+func (p *Page) recordIn(w words) int {
+	for i := range recordCount {
+		at := offRecords + i*recordSize
+		switch b, ok := w.load(at + inBinding); {
+		case !ok || b == 0:
+			return -1
+		case b == p.word():
+			return at
+		}
+	}
+	return -1
+}
+
+// word is the binding as it is stored: 0 marks a record that is free.
+func (p *Page) word() uint64 { return max(p.binding, 1) }
 
 // Create makes the page if there is none, and maps it. The caller holds the
 // exclusive lock.
 func (p *Page) Create() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.ensureLocked(true); err != nil {
-		return err
+	w, err := p.ensureLocked()
+	if f, ok := w.(*file); ok {
+		f.close()
 	}
-	_, err := p.State()
 	return err
 }
 
+// maxVanished bounds how often in a row the page may be deleted, or truncated,
+// under a writer that has just made it.
+const maxVanished = 10
+
 // Begin makes the sequence odd: from now on no reader trusts what it has
-// validated. The caller holds the exclusive lock and is about to rename. With
-// create, a page that is missing is made; where none can be made for want of
-// support, there is no reader to tell, and Begin does nothing. An error means
+// validated. The caller holds the exclusive lock and is about to rename revision
+// next into place, which is reserved. A page
+// that is missing is made; if it cannot be, no reader has one. An error means
 // that readers might be left behind, so that the rename must not happen.
-func (p *Page) Begin(create bool) error {
+func (p *Page) Begin(next Revision) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for range 2 {
-		if err := p.ensureLocked(create); err != nil {
+	for n := range maxVanished {
+		w, err := p.ensureLocked()
+		if errors.Is(err, fs.ErrNotExist) && n < maxVanished-1 && p.isAbsent() {
+			continue // deleted as soon as it was made
+		}
+		if w == nil || err != nil {
 			return err
 		}
-		m := p.mapping.Load()
-		if m == nil || p.NoOddPhase {
+		if f, ok := w.(*file); ok {
+			p.begun = f
+		}
+		if p.NoOddPhase {
 			return nil
 		}
-		if s := m.Sequence(); s%2 == 1 && !m.lost.Load() || m.store(offSequence, s+1) {
+		at := p.slot(w)
+		if !storeRevision(w, at+inReserved, next) || !w.store(at+inBinding, p.word()) {
+			p.endFileLocked()
+			continue
+		}
+		if s, ok := w.load(offSequence); ok && s%2 == 1 || ok && w.store(offSequence, s+1) {
 			return nil
 		}
 		// Truncated just now: the second round makes a new one.
+		p.endFileLocked()
 	}
 	return fmt.Errorf("revision page %q: %w", p.path, errDamaged)
 }
 
-// End stores the revision that was published and makes the sequence even. It
-// follows every successful Begin, also when the rename failed. It returns what
-// validates the published revision: nil if there is no page for that.
-func (p *Page) End(revision uint64) (m *Mapping, sequence uint64) {
+func (p *Page) endFileLocked() {
+	if p.begun != nil {
+		p.begun.close()
+		p.begun = nil
+	}
+}
+
+// End makes the sequence even, and records that the reserved revision was
+// published or, if none was, that it is free again. It follows every successful
+// Begin, also when the rename failed. It returns what validates the published
+// revision: nil if there is no mapping for that.
+func (p *Page) End(o Outcome) (m *Mapping, sequence uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	defer p.endFileLocked()
 	m = p.mapping.Load()
-	if m == nil {
+	var w words
+	switch {
+	case p.begun != nil:
+		w, m = p.begun, nil
+	case m != nil:
+		w = m
+	default:
 		return nil, 0
 	}
 	// A page that is no longer at the path stays odd, since the next writer
-	// may not have it. One that is truncated needs no bump: whoever loads it
-	// faults, and does without.
-	if at, err := lookAt(p.path); err != nil || !m.isGood(at) {
+	// may not have it. One that is truncated needs no bump: a load from it
+	// faults, and the reader does without.
+	now, err := vfs.OS.Lstat(p.path)
+	if err != nil || m != nil && !m.isGood(now) || m == nil && !p.begun.isGood(now) {
 		return nil, 0
 	}
-	if !m.foreign && !m.store(offRevision, revision) {
+	at := p.slot(w)
+	from, to := at+inReserved, at+inPublished
+	if o == NotPublished {
+		from, to = to, from
+	}
+	if !storeRevision(w, to, loadRevision(w, from)) || o == Published && !w.store(offBoot, thisBoot()) {
 		return nil, 0
 	}
 	sequence = newSequence()
-	if !m.store(offSequence, sequence) || m.foreign {
+	if !w.store(offSequence, sequence) {
 		return nil, 0
 	}
 	return m, sequence
 }
 
+// Abandon is End for a page that was left odd, if the reserved revision is not
+// the file that was found: it may have been seen, so that it stays reserved.
+func (p *Page) Abandon() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.endFileLocked()
+	if m := p.mapping.Load(); m != nil {
+		m.store(offSequence, newSequence())
+	} else if p.begun != nil {
+		p.begun.store(offSequence, newSequence())
+	}
+}
+
+// slot is where this registry's record is, or is to be. With none free the last
+// is given up: then that registry's revisions are known by its file alone.
+func (p *Page) slot(w words) int {
+	at := p.recordIn(w)
+	if at >= 0 {
+		return at
+	}
+	i := 0
+	for ; i < recordCount-1; i++ {
+		if b, ok := w.load(offRecords + i*recordSize + inBinding); !ok || b == 0 {
+			break
+		}
+	}
+	at = offRecords + i*recordSize
+	storeRevision(w, at+inPublished, Revision{})
+	w.store(at+inDurable, 0)
+	return at
+}
+
+// Outcome is what came of a rename.
+type Outcome uint8
+
+const (
+	Published Outcome = iota
+	NotPublished
+)
+
 // newSequence draws an even sequence that was never used before.
 func newSequence() uint64 { return rand.Uint64() &^ 1 }
 
-// ensureLocked makes the mapping be the file at the path, making that file if
-// it is missing or damaged. After nil there may still be no mapping, because
-// nobody can have one.
-func (p *Page) ensureLocked(make bool) error {
+// ensureLocked returns the page at the path for writing, mapped if that can be.
+// It makes one if there is none, or a damaged one. Neither page nor error means
+// that there is none, and that none could be made.
+func (p *Page) ensureLocked() (words, error) {
 	m := p.mapping.Load()
-	at, err := lookAt(p.path)
+	at, err := vfs.OS.Lstat(p.path)
 	if err == nil && m.isGood(at) && m.writable {
-		return nil
+		return m, nil
 	}
 	if m != nil {
 		m.retire()
 		p.setMapping(nil, ErrAbsent)
 	}
+	retired := false
 	if err == nil {
-		m, err = openAt(p.path, at, p.binding)
-		if err == nil && !m.writable {
-			err = fmt.Errorf("%q cannot be written (%w): give this user write permission to it", p.path, fs.ErrPermission)
+		w, err := p.openForWriting(at)
+		retired = errors.Is(err, errDamaged)
+		if !retired && !errors.Is(err, errUntrusted) {
+			return w, err
 		}
-	}
-	switch {
-	case err == nil:
-		p.setMapping(m, nil)
-		return nil
-	case errors.Is(err, ErrUnsupported):
-		p.setMapping(nil, err)
-		return nil
-	case errors.Is(err, errDamaged):
-		// Somebody may have mapped it before it was damaged.
+		// A reader may have mapped it before it was damaged.
 		if err := retireAt(p.path, at); err != nil {
-			return fmt.Errorf("revision page %q: %w", p.path, err)
+			return nil, fmt.Errorf("revision page %q: %w", p.path, err)
 		}
-		make = true
-	case !errors.Is(err, fs.ErrNotExist):
+	} else if !errors.Is(err, fs.ErrNotExist) {
 		p.setMapping(nil, err)
-		return fmt.Errorf("revision page: %w", err)
+		return nil, fmt.Errorf("revision page: %w", err)
 	}
-	if !make {
-		p.setMapping(nil, ErrAbsent)
-		return nil
-	}
-	if err := create(p.path, p.binding); err != nil {
-		// No page at the path, or one that is retired: nobody validates
-		// against it, so this write may go on without.
+	if err := p.create(); err != nil {
 		p.setMapping(nil, err)
-		return nil
+		if errors.Is(err, fs.ErrNotExist) || !retired && !p.isAbsent() {
+			return nil, fmt.Errorf("revision page: %w", err)
+		}
+		return nil, nil
 	}
-	if at, err = lookAt(p.path); err == nil {
-		m, err = openAt(p.path, at, p.binding)
+	if at, err = vfs.OS.Lstat(p.path); err != nil {
+		return nil, fmt.Errorf("revision page: %w", err)
 	}
-	if errors.Is(err, fs.ErrNotExist) {
-		m, err = nil, ErrAbsent // deleted again
-	}
-	p.setMapping(m, err)
-	if err != nil && !errors.Is(err, ErrUnsupported) && !errors.Is(err, ErrAbsent) {
-		return fmt.Errorf("revision page: %w", err)
-	}
-	return nil
+	return p.openForWriting(at)
 }
 
-// create puts a new page at path.
-func create(path string, binding uint64) error {
-	dir := filepath.Dir(path)
-	if err := supported(dir); err != nil {
-		return err
+// isAbsent reports whether it is certain that there is no page: its directory
+// can be looked into, and it is not there.
+func (p *Page) isAbsent() bool {
+	_, err := vfs.OS.Lstat(p.path)
+	_, derr := vfs.OS.Stat(filepath.Dir(p.path))
+	return errors.Is(err, fs.ErrNotExist) && derr == nil
+}
+
+// openForWriting opens the page that Lstat found to be at the path.
+func (p *Page) openForWriting(at vfs.Info) (words, error) {
+	if !p.unmap {
+		m, err := p.open(at)
+		if err == nil && !m.writable {
+			err = fmt.Errorf("%q cannot be written (%w): give this user write permission to it", p.path, fs.ErrPermission)
+			p.setMapping(nil, err)
+			return nil, fmt.Errorf("revision page: %w", err)
+		}
+		p.setMapping(m, err)
+		if err == nil {
+			return m, nil
+		}
+		if !errors.Is(err, ErrUnsupported) {
+			return nil, fmt.Errorf("revision page: %w", err)
+		}
 	}
-	temp, err := os.CreateTemp(dir, filepath.Base(path)+".*.tmp")
+	f, err := p.openFile()
+	if err != nil {
+		return nil, fmt.Errorf("revision page: %w", err)
+	}
+	return f, nil
+}
+
+// create puts a new page at the path.
+func (p *Page) create() error {
+	dir := filepath.Dir(p.path)
+	temp, err := os.CreateTemp(dir, filepath.Base(p.path)+".*"+tempSuffix)
 	if err != nil {
 		return err
 	}
@@ -325,27 +569,33 @@ func create(path string, binding uint64) error {
 	var content [size]byte
 	put := func(off int, v uint64) { *(*uint64)(unsafe.Pointer(&content[off])) = v }
 	put(offMagic, magicWord)
-	put(offBinding, binding)
 	put(offSequence, newSequence())
 	_, err = temp.Write(content[:])
 	if err == nil {
-		err = shareLikeDir(temp, dir)
+		err = p.shareLikeLock(temp)
 	}
 	if cerr := temp.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(temp.Name(), path)
+		err = os.Rename(temp.Name(), p.path)
 	}
 	return err
 }
 
-// shareLikeDir lets everybody who may create files in dir write the file:
-// they can take the lock, so they must be able to bump the page.
-func shareLikeDir(f *os.File, dir string) error {
-	info, err := os.Stat(dir)
+const tempSuffix = ".tmp"
+
+// Sweep removes what a process left that died while it made a page. The caller
+// holds the exclusive lock.
+func (p *Page) Sweep() {
+	dir, prefix := filepath.Dir(p.path), filepath.Base(p.path)+"."
+	names, err := vfs.OS.ReadNames(dir)
 	if err != nil {
-		return err
+		return
 	}
-	return f.Chmod(0o444 | info.Mode().Perm()&0o222)
+	for _, name := range names {
+		if strings.HasPrefix(name, prefix) && strings.HasSuffix(name, tempSuffix) {
+			os.Remove(filepath.Join(dir, name))
+		}
+	}
 }

@@ -40,13 +40,24 @@ func newProcess(t testing.TB, path string) process {
 // publish is what a writer does to the page, around a rename.
 func (p process) publish(revision uint64, rename func()) {
 	p.t.Helper()
-	if err := p.Begin(true); err != nil {
+	if err := p.Begin(revisionOf(revision)); err != nil {
 		p.t.Fatalf("Begin: %v", err)
 	}
 	if rename != nil {
 		rename()
 	}
-	p.End(revision)
+	p.End(page.Published)
+}
+
+func revisionOf(n uint64) page.Revision { return page.Revision{Number: n, Sum: uint32(3 * n)} }
+
+// mustRecord wants the record to be that of publish(revision).
+func (p process) mustRecord(revision uint64) {
+	p.t.Helper()
+	want := revisionOf(revision)
+	if got, err := p.Record(); got.Published != want || got.Reserved != want || revision > 0 && got.Old || err != nil {
+		p.t.Errorf("Record() = %+v, %v, want %v", got, err, want)
+	}
 }
 
 // token is what a reader remembers of a file that it has validated.
@@ -99,19 +110,18 @@ func TestPublishInvalidates(t *testing.T) {
 	if tok.latest() {
 		t.Error("a token is valid after a revision was published")
 	}
-	if got := reader.mustValidate().mapping.Revision(); got != 42 {
-		t.Errorf("Revision() = %d, want 42", got)
-	}
+	reader.mustValidate()
+	reader.mustRecord(42)
 }
 
 // What End returns validates what was published, for the writer itself.
 func TestEndValidates(t *testing.T) {
 	path := newPage(t)
 	writer, other := newProcess(t, path), newProcess(t, path)
-	if err := writer.Begin(true); err != nil {
+	if err := writer.Begin(revisionOf(7)); err != nil {
 		t.Fatal(err)
 	}
-	m, sequence := writer.End(7)
+	m, sequence := writer.End(page.Published)
 	if tok := (token{m, sequence}); m == nil || !tok.latest() {
 		t.Fatalf("End() = %v, %d, want what validates", m, sequence)
 	}
@@ -127,7 +137,7 @@ func TestWriterDiesBetweenBumps(t *testing.T) {
 	path := newPage(t)
 	dead, reader, next := newProcess(t, path), newProcess(t, path), newProcess(t, path)
 	tok := reader.mustValidate()
-	if err := dead.Begin(true); err != nil {
+	if err := dead.Begin(revisionOf(7)); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := reader.validate(); ok || tok.latest() {
@@ -275,11 +285,11 @@ func TestTruncatedInOddPhase(t *testing.T) {
 	path := newPage(t)
 	writer, reader := newProcess(t, path), newProcess(t, path)
 	tok := reader.mustValidate()
-	if err := writer.Begin(true); err != nil {
+	if err := writer.Begin(revisionOf(7)); err != nil {
 		t.Fatal(err)
 	}
 	must(t, os.Truncate(path, 0))
-	if m, sequence := writer.End(2); m != nil {
+	if m, sequence := writer.End(page.Published); m != nil {
 		t.Errorf("End() = %v, %d on a truncated page, want nil", m, sequence)
 	}
 	if tok.latest() {
@@ -304,35 +314,114 @@ func TestDeletedInOddPhase(t *testing.T) {
 	}
 }
 
-// Two registries share a page: whoever is not bound to it does not validate by
-// it, but does not leave those behind who are.
-func TestForeign(t *testing.T) {
+// Registries that share a page have a record each, and a publish of one makes
+// what readers of the other validated invalid.
+func TestSharedPage(t *testing.T) {
 	path := newPage(t)
-	bound, reader := newProcess(t, path), newProcess(t, path)
-	bound.publish(7, nil)
-	tok := reader.mustValidate()
+	const registries = 200 // more than there is room for
+	var all []process
+	for i := range registries {
+		p := process{t, page.New(path, uint64(i))}
+		p.Check()
+		all = append(all, p)
+	}
+	all[1].publish(7, nil)
+	tok := all[1].mustValidate()
+	all[2].publish(1000, nil)
+	if tok.latest() {
+		t.Error("a token is valid after another registry published at the same lock")
+	}
+	all[1].mustRecord(7)
+	all[2].mustRecord(1000)
+	for i, p := range all[3:] {
+		p.publish(uint64(i+1), nil)
+		p.mustRecord(uint64(i + 1))
+	}
+	all[1].publish(8, nil)
+	all[1].mustRecord(8)
+	all[2].mustRecord(1000)
+}
 
-	other := process{t, page.New(path, 99)}
-	other.Check()
-	check := func() {
-		t.Helper()
-		if _, err := other.State(); !errors.Is(err, page.ErrForeign) || other.Mapping() != nil || other.Had() {
-			t.Errorf("State() = %v, Mapping() = %v, Had() = %v; want ErrForeign", err, other.Mapping(), other.Had())
+// A writer that does not map the page keeps it up to date for those that do,
+// and the other way round.
+func TestUnmapped(t *testing.T) {
+	path := newPage(t)
+	writer, reader := process{t, page.Unmapped(path, 0)}, newProcess(t, path)
+	writer.mustRecord(0)
+	tok := reader.mustValidate()
+	writer.publish(2, func() {
+		if tok.latest() {
+			t.Error("a token is valid while an unmapped writer renames")
+		}
+		if _, ok := reader.validate(); ok {
+			t.Error("a reader validates while an unmapped writer renames")
+		}
+	})
+	if tok.latest() {
+		t.Error("a token is valid after an unmapped writer published")
+	}
+	reader.mustRecord(2)
+	reader.mustValidate()
+	reader.publish(3, nil)
+	writer.mustRecord(3)
+	for _, p := range []process{reader, writer} {
+		p.SetDurable(41)
+		for _, q := range []process{reader, writer} {
+			if r, err := q.Record(); r.Durable != 41 || err != nil {
+				t.Errorf("Record() = %+v, %v, want 41 to be durable", r, err)
+			}
+		}
+		reader.SetDurable(0)
+	}
+}
+
+// A revision is reserved before the rename, and stays so if its writer dies; it
+// is free again if it was not published.
+func TestReserved(t *testing.T) {
+	path := newPage(t)
+	writer, reader := newProcess(t, path), newProcess(t, path)
+	writer.publish(1, nil)
+	want := page.Record{Published: revisionOf(1), Reserved: revisionOf(3)}
+	must(t, writer.Begin(revisionOf(3)))
+	for _, p := range []process{reader, newProcess(t, path), {t, page.Unmapped(path, 0)}} {
+		if got, err := p.Record(); got != want || err != nil {
+			t.Errorf("while a writer publishes: Record() = %+v, %v, want %+v", got, err, want)
 		}
 	}
-	check()
-	if err := other.Begin(true); err != nil {
-		t.Fatal(err)
+	writer.End(page.NotPublished)
+	reader.mustRecord(1)
+	must(t, writer.Begin(revisionOf(3)))
+	must(t, reader.Begin(revisionOf(4))) // the one before died
+	reader.End(page.Published)
+	writer.mustRecord(4)
+}
+
+// A process that died while it made a page leaves a file that the next writer
+// removes.
+func TestSweep(t *testing.T) {
+	path := newPage(t)
+	left := path + ".12345.tmp"
+	must(t, os.WriteFile(left, nil, 0o666))
+	newProcess(t, path).Sweep()
+	if _, err := os.Lstat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%q after Sweep: %v, want it to be gone", left, err)
 	}
-	if m, _ := other.End(1000); m != nil {
-		t.Errorf("End() = %v on a foreign page, want nil", m)
+	if _, err := os.Lstat(path); err != nil {
+		t.Error(err)
 	}
-	check()
-	if tok.latest() {
-		t.Error("a token is valid after a foreign registry published at the same lock")
-	}
-	if got := reader.mustValidate().mapping.Revision(); got != 7 {
-		t.Errorf("Revision() = %d after a foreign registry published, want 7", got)
+}
+
+// Whatever keeps a writer from finding out whether there is a page keeps it from
+// writing, too.
+func TestFailsClosed(t *testing.T) {
+	gone := filepath.Join(t.TempDir(), "gone")
+	file := filepath.Join(t.TempDir(), "file")
+	must(t, os.WriteFile(file, nil, 0o666))
+	for _, dir := range []string{gone, file} {
+		p := page.New(filepath.Join(dir, "machines.json.page"), 0)
+		if err := p.Begin(revisionOf(1)); err == nil {
+			t.Errorf("Begin() = nil with %q as the directory, want an error", dir)
+		}
 	}
 }
 
@@ -343,19 +432,12 @@ func TestAbsent(t *testing.T) {
 	if since, err := p.State(); !errors.Is(err, page.ErrAbsent) || !since.IsZero() || p.Had() || !p.Repairable() {
 		t.Errorf("State() = %v, %v; Had() = %v, Repairable() = %v; want absent from the beginning", err, since, p.Had(), p.Repairable())
 	}
-	if err := p.Begin(false); err != nil {
-		t.Fatal(err)
-	}
-	if m, _ := p.End(1); m != nil {
-		t.Errorf("End() = %v without a page", m)
-	}
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Begin(false) made a page: %v", err)
-	}
+	p.mustRecord(0)
 	p.publish(2, nil)
 	if !p.Had() {
-		t.Error("Had() = false after Begin(true)")
+		t.Error("Had() = false after Begin")
 	}
+	p.mustRecord(2)
 }
 
 func must(t testing.TB, err error) {

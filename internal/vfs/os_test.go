@@ -75,7 +75,7 @@ func TestRenameOverOpenFile(t *testing.T) {
 	if err := vfs.OS.Rename(temp, path); err != nil {
 		t.Fatalf("Rename: %v", err)
 	}
-	if err := vfs.OS.SyncDir(dir); err != nil {
+	if err := vfs.SyncDir(vfs.OS, dir); err != nil {
 		t.Errorf("SyncDir: %v", err)
 	}
 
@@ -150,7 +150,7 @@ func TestSetModTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	const when = 4102444800_123456700 // in 2100; Windows counts in hundreds
+	const when int64 = 4102444800_123456700 // in 2100; Windows counts in hundreds
 	if err := f.SetModTime(when); err != nil {
 		t.Fatal(err)
 	}

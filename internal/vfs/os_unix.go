@@ -32,14 +32,34 @@ func (osFS) Create(name string, perm fs.FileMode) (File, error) {
 // system calls in which the Go runtime would try whether it can be polled.
 const dontPoll = unix.O_NONBLOCK
 
-func (osFS) Stat(name string) (Info, error) {
-	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(unix.AT_FDCWD, name, &st, 0) })
+func (osFS) Stat(name string) (Info, error) { return stat(name, 0) }
+
+func (osFS) Lstat(name string) (Info, error) { return stat(name, unix.AT_SYMLINK_NOFOLLOW) }
+
+func stat(name string, flags int) (Info, error) {
+	info, err := statName(name, flags)
 	if err != nil {
 		return Info{}, &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
-	return infoOf(&st), nil
+	return info, nil
 }
+
+// readLink returns where the link at name leads, or "" if it is no link.
+func readLink(name string) (string, error) {
+	var buf [unix.PathMax]byte
+	var n int
+	err := retry(func() (err error) {
+		n, err = unix.Readlink(name, buf[:])
+		return err
+	})
+	if err == unix.EINVAL {
+		return "", nil
+	}
+	return string(buf[:max(n, 0)]), err
+}
+
+// properName returns name: a path has one spelling here.
+func properName(name string) string { return name }
 
 // Rename does not go through os.Rename, which looks at the target first: one
 // system call less, and the kernel refuses a directory as well.
@@ -51,38 +71,36 @@ func (osFS) Rename(oldname, newname string) error {
 	return nil
 }
 
-func (osFS) SyncDir(dir string) error {
-	d, err := os.OpenFile(dir, os.O_RDONLY|dontPoll, 0)
+func (osFS) OpenDir(name string) (Dir, error) {
+	d, err := os.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY|dontPoll, 0)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = d.Sync()
+	return osDir{d}, nil
+}
+
+type osDir struct{ *os.File }
+
+func (d osDir) Sync() error {
+	err := d.File.Sync()
 	// Some network and FUSE file systems have no such thing as syncing a
 	// directory; they cannot be asked for more than the rename.
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOTSUP) {
 		err = nil
 	}
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
 	return err
 }
 
 func (f osFile) Stat() (Info, error) {
-	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstat(int(f.Fd()), &st) })
+	info, err := statDescriptor(int(f.Fd()))
 	if err != nil {
 		return Info{}, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return infoOf(&st), nil
+	return info, nil
 }
 
 func (f osFile) SetModTime(ns int64) error {
-	t := unix.NsecToTimespec(ns)
-	err := retry(func() error {
-		return unix.UtimesNanoAt(unix.AT_FDCWD, f.Name(), []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
-	})
-	if err != nil {
+	if err := setTimes(f.Name(), ns); err != nil {
 		return &fs.PathError{Op: "set times of", Path: f.Name(), Err: err}
 	}
 	return nil
@@ -120,6 +138,27 @@ func (f osFile) flock(how int) error {
 		return &fs.PathError{Op: "lock", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+// The plain system calls. Their times end in 2038 on 32-bit Linux.
+
+func plainStatName(name string, flags int) (Info, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(unix.AT_FDCWD, name, &st, flags) })
+	return infoOf(&st), err
+}
+
+func plainStatDescriptor(fd int) (Info, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstat(fd, &st) })
+	return infoOf(&st), err
+}
+
+func plainSetTimes(name string, ns int64) error {
+	t := unix.NsecToTimespec(ns)
+	return retry(func() error {
+		return unix.UtimesNanoAt(unix.AT_FDCWD, name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
+	})
 }
 
 func infoOf(st *unix.Stat_t) Info {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -31,17 +32,51 @@ func (osFS) Create(name string, perm fs.FileMode) (File, error) {
 }
 
 func open(name string, access, disposition uint32) (windows.Handle, error) {
+	return openWith(name, access, disposition, 0)
+}
+
+func openWith(name string, access, disposition, flags uint32) (windows.Handle, error) {
 	p, err := windows.UTF16PtrFromString(name)
 	if err != nil {
 		return windows.InvalidHandle, err
 	}
 	const share = windows.FILE_SHARE_READ | windows.FILE_SHARE_WRITE | windows.FILE_SHARE_DELETE
 	return windows.CreateFile(p, access, share, nil, disposition,
-		windows.FILE_ATTRIBUTE_NORMAL|windows.FILE_FLAG_BACKUP_SEMANTICS, 0)
+		windows.FILE_ATTRIBUTE_NORMAL|windows.FILE_FLAG_BACKUP_SEMANTICS|flags, 0)
 }
 
-func (osFS) Stat(name string) (Info, error) {
-	h, err := open(name, windows.FILE_READ_ATTRIBUTES, windows.OPEN_EXISTING)
+// readLink returns where the link or junction at name leads, or "" if it is
+// neither.
+func readLink(name string) (string, error) {
+	info, err := os.Lstat(name)
+	if err != nil || info.Mode()&(fs.ModeSymlink|fs.ModeIrregular) == 0 {
+		return "", err
+	}
+	to, err := os.Readlink(name)
+	if err != nil && info.Mode()&fs.ModeSymlink == 0 {
+		return "", nil // a reparse point that leads nowhere else
+	}
+	return to, err
+}
+
+// properName is name as the file system spells it: one file has one lock,
+// whatever the case or the short names that it was reached by.
+func properName(name string) string {
+	if proper, err := filepath.EvalSymlinks(name); err == nil {
+		return proper
+	}
+	return name
+}
+
+func (osFS) Stat(name string) (Info, error) { return stat(name, 0) }
+
+// Lstat describes a link as a file that is not regular.
+func (osFS) Lstat(name string) (Info, error) {
+	return stat(name, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+}
+
+func stat(name string, flags uint32) (Info, error) {
+	h, err := openWith(name, windows.FILE_READ_ATTRIBUTES, windows.OPEN_EXISTING, flags)
 	if err != nil {
 		return Info{}, &fs.PathError{Op: "stat", Path: name, Err: err}
 	}
@@ -117,19 +152,41 @@ func renameInfo(name []uint16) []byte {
 	return info
 }
 
-// SyncDir flushes the directory like a file. Where that is not to be had, the
-// file system's own journal decides how soon a rename is on disk.
-func (osFS) SyncDir(dir string) error {
-	h, err := open(dir, windows.GENERIC_WRITE, windows.OPEN_EXISTING)
-	if err == nil {
-		defer windows.CloseHandle(h)
-		err = windows.FlushFileBuffers(h)
+func (osFS) OpenDir(name string) (Dir, error) {
+	h, err := open(name, windows.GENERIC_WRITE, windows.OPEN_EXISTING)
+	if err == windows.ERROR_ACCESS_DENIED {
+		return osDir{windows.InvalidHandle, name}, nil // there is nothing to flush it by
 	}
-	switch err {
-	case nil, windows.ERROR_ACCESS_DENIED, windows.ERROR_INVALID_FUNCTION, windows.ERROR_NOT_SUPPORTED:
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	return osDir{h, name}, nil
+}
+
+type osDir struct {
+	h    windows.Handle
+	name string
+}
+
+// Sync flushes the directory like a file. Where that is not to be had, the
+// file system's own journal decides how soon a rename is on disk.
+func (d osDir) Sync() error {
+	if d.h == windows.InvalidHandle {
 		return nil
 	}
-	return &fs.PathError{Op: "sync", Path: dir, Err: err}
+	switch err := windows.FlushFileBuffers(d.h); err {
+	case nil, windows.ERROR_ACCESS_DENIED, windows.ERROR_INVALID_FUNCTION, windows.ERROR_NOT_SUPPORTED:
+		return nil
+	default:
+		return &fs.PathError{Op: "sync", Path: d.name, Err: err}
+	}
+}
+
+func (d osDir) Close() error {
+	if d.h == windows.InvalidHandle {
+		return nil
+	}
+	return windows.CloseHandle(d.h)
 }
 
 func (f osFile) Stat() (Info, error) {
@@ -169,6 +226,9 @@ func infoOf(h windows.Handle) (Info, error) {
 		mode |= fs.ModeDir | 0o111
 	}
 	if t, err := windows.GetFileType(h); err == nil && t != windows.FILE_TYPE_DISK {
+		mode |= fs.ModeIrregular
+	}
+	if d.FileAttributes&windows.FILE_ATTRIBUTE_REPARSE_POINT != 0 {
 		mode |= fs.ModeIrregular
 	}
 	return Info{

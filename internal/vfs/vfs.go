@@ -27,14 +27,64 @@ type FS interface {
 	// Stat describes name, following symbolic links. A missing file is an
 	// error that wraps fs.ErrNotExist.
 	Stat(name string) (Info, error)
+	// Lstat is Stat, but describes a symbolic link itself.
+	Lstat(name string) (Info, error)
+	// Resolve follows the symbolic links on the way of an absolute path.
+	Resolve(path string) (Route, error)
+	// Mkdir makes one directory. It is an error that wraps fs.ErrExist if the
+	// name exists, and one that wraps fs.ErrNotExist if its parent does not.
+	Mkdir(name string, perm fs.FileMode) error
 	// Rename replaces newname by oldname in one step.
 	Rename(oldname, newname string) error
 	Remove(name string) error
 	// ReadNames lists the names in a directory in no particular order.
 	ReadNames(dir string) ([]string, error)
-	// SyncDir makes the entries of dir durable: after it returns nil, a
-	// rename in dir survives a loss of power.
-	SyncDir(dir string) error
+	// OpenDir opens a directory, for its Sync.
+	OpenDir(name string) (Dir, error)
+}
+
+// Dir is an open directory.
+type Dir interface {
+	// Sync makes the directory's entries durable: after it returns nil, a
+	// rename in the directory survives a loss of power. It reports, once, also
+	// a failure to write them that happened since the directory was opened,
+	// whatever other descriptor was told of that before: a system that drops
+	// what it failed to write can then not make it look durable. (Linux does.)
+	Sync() error
+	Close() error
+}
+
+// WithSync is d with another Sync: for file systems that wrap another.
+func WithSync(d Dir, sync func() error) Dir { return syncedBy{d, sync} }
+
+type syncedBy struct {
+	Dir
+	sync func() error
+}
+
+func (d syncedBy) Sync() error { return d.sync() }
+
+// SyncDir opens a directory and makes its entries durable.
+func SyncDir(f FS, name string) error {
+	d, err := f.OpenDir(name)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+// Route is where a path leads.
+type Route struct {
+	// Target is where the path leads to: absolute, and free of links as far as
+	// it exists.
+	Target string
+	// Links are the links on the way, in the order in which they were
+	// followed; the directory of each is free of links.
+	Links []string
 }
 
 // File is one open file. Of its methods ReadAt, TryLock, Unlock and Close are

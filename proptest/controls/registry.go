@@ -62,9 +62,9 @@ func open(path string, fault Fault) (*Registry, error) {
 		fault: fault,
 		path:  path,
 		codec: codec,
-		file:  snapshot.NewFile(path, codec, snapshot.FileOptions{NoSync: true}),
+		file:  snapshot.NewFile(path, path, codec, snapshot.FileOptions{}),
 		lock:  newLock(path),
-		page:  page.New(lockDir(path)+".page", 0),
+		page:  page.New(lockDir(path)+page.Suffix, 0),
 	}
 	r.page.NoOddPhase = fault == NoOddPhase
 	l, err := r.load(nil)
@@ -92,7 +92,7 @@ func (r *Registry) show(snap *machines) {
 	}
 	for {
 		now := r.shown.Load()
-		if now != nil && now.snap.Revision() >= snap.Revision() || r.shown.CompareAndSwap(now, next) {
+		if now != nil && !snap.After(now.snap) || r.shown.CompareAndSwap(now, next) {
 			return
 		}
 	}
@@ -114,7 +114,7 @@ func (r *Registry) load(prev *loaded) (*loaded, error) {
 	v := old
 	same, err := r.unchanged(old)
 	if err == nil && !same {
-		v, err = r.file.Load(old, 0)
+		v, err = r.file.Load(old, nil)
 	}
 	if err != nil {
 		return nil, err

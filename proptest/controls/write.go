@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/machreg/machreg/internal/page"
 	"github.com/machreg/machreg/proptest"
 	"github.com/machreg/machreg/registry"
 	"github.com/machreg/machreg/snapshot"
@@ -58,10 +59,10 @@ func (r *Registry) save(next *machines) error {
 	if err := next.Encode(&data); err != nil {
 		return err
 	}
-	if err := r.page.Begin(true); err != nil {
+	if err := r.page.Begin(page.Revision{Number: uint64(next.Revision())}); err != nil {
 		return err
 	}
-	defer r.page.End(uint64(next.Revision()))
+	defer r.page.End(page.Published)
 	if r.fault == InPlace {
 		return r.overwrite(data.Bytes())
 	}

@@ -70,6 +70,7 @@ func TestHostile_Text(t *testing.T) {
 	if err != nil || !bytes.Contains(data, []byte(`-oProxyCommand=x`)) {
 		t.Errorf("the quarantined entry is not in the file any more: %s, %v", data, err)
 	}
+	must(t, r.Close()) // which waits for the log
 	mustBePrintable(t, "log", log.String())
 }
 

@@ -12,14 +12,15 @@ import (
 	"time"
 )
 
-// TestKilledAtRandom kills processes in the middle of what they are doing,
-// starts others in their place, and demands after each death that the file is
-// a whole revision with every write that any of them, dead or alive, had been
-// told was done.
+// TestKilledAtRandom kills processes in the middle of what they are doing: while
+// they write, while they wait for the lock or for their turn, for a revision or
+// a change, and while they make a page. It starts others in their place, and
+// demands after each death that the file is a whole revision with every write
+// that any of them, dead or alive, had been told was done.
 func TestKilledAtRandom(t *testing.T) {
 	cycles := budget(t, budgetKills, 60)
 	rng := random(t)
-	acknowledged := 0
+	acknowledged, waited := 0, 0
 	for done := 0; done < cycles; {
 		n := min(cycles-done, 25) // each directory serves for some, so that files stay small
 		err := inDirectory(func(dir string) {
@@ -31,13 +32,17 @@ func TestKilledAtRandom(t *testing.T) {
 				t.Fatalf("%v; the file is kept as %q", err, keep)
 			}
 			acknowledged += len(k.here)
+			waited += k.waited
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		done += n
 	}
-	t.Logf("%d processes killed, %d writes acknowledged", cycles, acknowledged)
+	t.Logf("%d processes killed, %d of them while they waited for a lock, %d writes acknowledged", cycles, waited, acknowledged)
+	if lockWaiters() != nil && cycles >= 50 && waited == 0 {
+		t.Error("none was killed while it waited for a lock")
+	}
 }
 
 // killing is one directory in which workers work and die.
@@ -45,7 +50,8 @@ type killing struct {
 	dir string
 	rng *rand.Rand
 	*ledger
-	names int
+	names  int
+	waited int // killed while they waited for a lock
 }
 
 // victim is a worker that is going to be killed.
@@ -80,8 +86,35 @@ func (k *killing) start(first int) (*victim, error) {
 	return v, nil
 }
 
-// die kills it and waits until all it has said is heard.
+// startIdle starts a process that writes nothing: it waits for what never comes,
+// or makes pages.
+func (k *killing) startIdle() (*victim, error) {
+	idle := [][]string{{roleAtLeast, k.dir, "1000000000"}, {roleWatch, k.dir, "never"}, {roleRepair, k.dir}}
+	chosen := idle[k.rng.IntN(len(idle))]
+	c, err := startChild(chosen[0], chosen[1:]...)
+	return &victim{child: c}, err
+}
+
+// awaitLock returns one of the workers while it waits for a lock, or -1 if none
+// is found at that.
+func awaitLock(workers []*victim) int {
+	const looks = 200
+	for range looks {
+		waiters := lockWaiters()
+		for i, v := range workers {
+			if _, waits := waiters[v.cmd.Process.Pid]; waits {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// die kills it, if it is there, and waits until all it has said is heard.
 func (v *victim) die() error {
+	if v == nil {
+		return nil
+	}
 	v.cmd.Process.Kill()
 	v.ended.Wait()
 	v.cmd.Wait()
@@ -93,31 +126,60 @@ func (v *victim) die() error {
 
 func (k *killing) run(first, kills int) error {
 	const together = 3
-	var victims []*victim
+	var workers []*victim
+	var idle *victim
 	defer func() {
-		for _, v := range victims {
+		for _, v := range workers {
 			v.die()
 		}
+		idle.die()
 	}()
 	for range kills {
-		for len(victims) < together {
+		for len(workers) < together {
 			v, err := k.start(first)
 			if err != nil {
 				return err
 			}
-			victims = append(victims, v)
+			workers = append(workers, v)
 		}
-		i := k.rng.IntN(len(victims))
-		v := victims[i]
-		// At any point of its life: from before it has opened the registry to
-		// the middle of its n-th write.
-		for range k.rng.IntN(8) {
-			if _, ok := <-v.heard; !ok {
-				return v.die()
+		if idle == nil {
+			v, err := k.startIdle()
+			if err != nil {
+				return err
 			}
+			idle = v
 		}
-		time.Sleep(time.Duration(k.rng.Int64N(int64(2 * time.Millisecond))))
-		victims = append(victims[:i], victims[i+1:]...)
+		i, waits := k.rng.IntN(len(workers)), false
+		switch k.rng.IntN(4) {
+		case 0:
+			i = -1
+			time.Sleep(time.Duration(k.rng.Int64N(int64(20 * time.Millisecond))))
+		case 1:
+			if at := awaitLock(workers); at >= 0 {
+				i, waits = at, true
+				break
+			}
+			fallthrough
+		default:
+			// At any point of its life: from before it has opened the registry
+			// to the middle of its n-th write.
+			for range k.rng.IntN(8) {
+				if _, ok := <-workers[i].heard; !ok {
+					return workers[i].die()
+				}
+			}
+			time.Sleep(time.Duration(k.rng.Int64N(int64(2 * time.Millisecond))))
+		}
+		v := idle
+		if i < 0 {
+			idle = nil
+		} else {
+			v = workers[i]
+			workers = append(workers[:i], workers[i+1:]...)
+		}
+		if waits {
+			k.waited++
+		}
 		if err := v.die(); err != nil {
 			return err
 		}
@@ -125,12 +187,16 @@ func (k *killing) run(first, kills int) error {
 			return err
 		}
 	}
-	for len(victims) > 0 {
-		if err := victims[0].die(); err != nil {
+	for len(workers) > 0 {
+		if err := workers[0].die(); err != nil {
 			return err
 		}
-		victims = victims[1:]
+		workers = workers[1:]
 	}
+	if err := idle.die(); err != nil {
+		return err
+	}
+	idle = nil
 	k.allow()
 	return k.checkAfter(k.dir)
 }

@@ -35,6 +35,7 @@ func (l *ledger) try(names ...string) {
 	for _, name := range names {
 		l.maybe[name] = true
 		delete(l.here, name)
+		delete(l.gone, name)
 	}
 	if len(names) > 1 {
 		l.together = append(l.together, names)
@@ -77,28 +78,73 @@ func (l *ledger) check(data []byte, existed bool) error {
 	if err != nil {
 		return fmt.Errorf("not a whole revision: %w", err)
 	}
-	for name := range l.here {
-		if !f.names[name] {
-			return fmt.Errorf("%w: %q is not among %v", errLost, name, f.names)
-		}
-	}
-	for name := range l.gone {
-		if f.names[name] {
-			return fmt.Errorf("%w: %q is still among %v", errLost, name, f.names)
-		}
-	}
-	for name := range f.names {
-		if !l.here[name] && !l.maybe[name] {
-			return fmt.Errorf("%q is among %v, and nobody added it", name, f.names)
-		}
-	}
-	for _, all := range l.together {
-		if slices.ContainsFunc(all, func(n string) bool { return f.names[n] != f.names[all[0]] }) {
-			return fmt.Errorf("of %q, added together, only some are in %v", all, f.names)
-		}
+	if err := l.judgeLocked(f.names); err != nil {
+		return err
 	}
 	if f.revision < l.revision {
 		return fmt.Errorf("%w: the file is revision %d, acknowledged was %d", errLost, f.revision, l.revision)
 	}
 	return nil
+}
+
+// judge compares what a file holds with what was answered.
+func (l *ledger) judge(found names) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.judgeLocked(found)
+}
+
+func (l *ledger) judgeLocked(found names) error {
+	for name := range l.here {
+		if !found[name] {
+			return fmt.Errorf("%w: %q is not among %v", errLost, name, found)
+		}
+	}
+	for name := range l.gone {
+		if found[name] {
+			return fmt.Errorf("%w: %q is still among %v", errLost, name, found)
+		}
+	}
+	for name := range found {
+		if !l.here[name] && !l.maybe[name] {
+			return fmt.Errorf("%q is among %v, and nobody added it", name, found)
+		}
+	}
+	for _, all := range l.together {
+		if slices.ContainsFunc(all, func(n string) bool { return found[n] != found[all[0]] }) {
+			return fmt.Errorf("of %q, added together, only some are in %v", all, found)
+		}
+	}
+	return nil
+}
+
+// possible demands only that nothing is there that was never tried.
+func (l *ledger) possible(found names) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name := range found {
+		if !l.here[name] && !l.maybe[name] && !l.gone[name] {
+			return fmt.Errorf("%q is among %v, and nothing added it", name, found)
+		}
+	}
+	return nil
+}
+
+// replaced notes that what the registry held was replaced from outside by an
+// older state: what it had acknowledged since is gone or back by that.
+func (l *ledger) replaced(by names) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for name := range l.here {
+		if !by[name] {
+			delete(l.here, name)
+			l.maybe[name] = true
+		}
+	}
+	for name := range l.gone {
+		if by[name] {
+			delete(l.gone, name)
+			l.maybe[name] = true
+		}
+	}
 }

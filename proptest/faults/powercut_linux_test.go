@@ -284,11 +284,12 @@ type partlySynced struct {
 	what string
 }
 
-func (p partlySynced) SyncDir(dir string) error {
-	if p.what == "file" {
-		return nil
+func (p partlySynced) OpenDir(name string) (vfs.Dir, error) {
+	d, err := p.FS.OpenDir(name)
+	if err == nil && p.what == "file" {
+		d = vfs.WithSync(d, func() error { return nil })
 	}
-	return p.FS.SyncDir(dir)
+	return d, err
 }
 
 func (p partlySynced) Create(name string, perm fs.FileMode) (vfs.File, error) {

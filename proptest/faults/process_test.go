@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -244,13 +245,29 @@ func (l *ledger) checkAfter(dir string) error {
 	return onlyRegistry(dir)
 }
 
-// onlyRegistry demands that a directory holds a registry and no temporary file.
+// onlyRegistry demands that a directory holds a registry, and that neither it nor
+// its directory of locks, where new versions and pages are made, holds anything
+// that a writer has left.
 func onlyRegistry(dir string) error {
-	entries, err := os.ReadDir(dir)
-	for _, e := range entries {
-		if name := e.Name(); name != "machines.json" && name != ".gastown" {
-			return fmt.Errorf("%q was left behind", name)
+	for _, place := range []struct {
+		dir   string
+		names []string
+	}{
+		{dir, []string{"machines.json", ".gastown"}},
+		{filepath.Join(dir, ".gastown"), []string{"locks"}},
+		{filepath.Join(dir, ".gastown", "locks"), []string{
+			"machines.json.lock", "machines.json.lock.queue", "machines.json.lock.holder", "machines.json.page",
+		}},
+	} {
+		entries, err := os.ReadDir(place.dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			if !slices.Contains(place.names, e.Name()) {
+				return fmt.Errorf("%q was left behind in %q", e.Name(), place.dir)
+			}
 		}
 	}
-	return err
+	return nil
 }

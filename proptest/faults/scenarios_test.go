@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"sync"
 	"syscall"
@@ -157,6 +158,44 @@ var scenarios = []scenario{
 		h.remove("b")
 		h.close()
 	}},
+	{name: "other options", prepare: existing, run: func(w *world) {
+		// Each spells the lock directory in its own way.
+		a := w.open()
+		b := w.open(func(o *registry.Options) {
+			o.Sync, o.Page, o.GroupLimit = registry.SyncNone, registry.PageOff, 1
+			o.LockDir = filepath.Join(w.lockDir, "..") + "/" + filepath.Base(w.lockDir) + "/."
+		})
+		c := w.open(func(o *registry.Options) {
+			o.ReadOnly, o.LockDir = true, w.lockDir+"/"
+		})
+		b.add("b")
+		a.add("b") // nothing to write, but to sync
+		c.latest()
+		a.add("c")
+		b.group("d", "e")
+		a.latest()
+		w.foreign("x")
+		if mended {
+			b.add("x") // nothing to write, but to settle which revision it is
+		}
+		a.add("f")
+		c.refresh()
+		b.latest()
+		c.close()
+		b.close()
+		a.close()
+	}},
+	{name: "without syncing, then a failing sync", prepare: existing, run: func(w *world) {
+		none := w.open(func(o *registry.Options) { o.Sync = registry.SyncNone })
+		full := w.open(func(o *registry.Options) { o.Page = registry.PageOff })
+		none.add("b")
+		full.add("b")
+		full.add("b")
+		none.add("c")
+		none.close()
+		full.add("c")
+		full.close()
+	}},
 	{name: "watch", prepare: existing, run: func(w *world) {
 		h := w.open()
 		stop := h.follow()
@@ -167,6 +206,31 @@ var scenarios = []scenario{
 		stop()
 		h.close()
 	}},
+}
+
+func init() {
+	if !mended {
+		return
+	}
+	scenarios = append(scenarios, scenario{name: "first write of a missing directory", prepare: func(w *world) {
+		if err := w.disk.Remove(filepath.Dir(registryPath)); err != nil {
+			w.problemf("%v", err)
+		}
+	}, run: func(w *world) {
+		h := w.open()
+		h.latest()
+		if h != nil {
+			if _, err := h.r.Remove(context.Background(), "a"); !errors.Is(err, registry.ErrNotFound) && !w.explained(err) {
+				w.problemf("remove from nothing: %v", err)
+			}
+		}
+		if _, err := w.disk.Stat(filepath.Dir(registryPath)); !errors.Is(err, fs.ErrNotExist) {
+			w.problemf("a write that was refused made the directory (%v)", err)
+		}
+		h.add("a")
+		h.add("b")
+		h.close()
+	}})
 }
 
 // existing is a registry that somebody has used before, and that is on disk.
@@ -185,18 +249,24 @@ func (w *world) foreign(name string) {
 	}
 	w.now = w.now.clone()
 	w.now[name] = true
-	machines := map[string]registry.Machine{}
-	for n := range w.now {
-		machines[n] = machineOf(n)
-	}
-	text, err := json.MarshalIndent(map[string]any{"version": 1, "machines": machines}, "", "\t")
-	if err == nil {
-		err = w.disk.WriteFile(registryPath, text)
-	}
-	if err != nil {
+	text := byHand(w.now)
+	if err := w.disk.WriteFile(registryPath, text); err != nil {
 		w.problemf("%v", err)
 	}
 	w.edited = text
+}
+
+// byHand is a file as people write it: without revision and checksum.
+func byHand(n names) []byte {
+	machines := map[string]registry.Machine{}
+	for name := range n {
+		machines[name] = machineOf(name)
+	}
+	text, err := json.MarshalIndent(map[string]any{"version": 1, "machines": machines}, "", "\t")
+	if err != nil {
+		panic(err)
+	}
+	return text
 }
 
 // update adds several names in one transaction.
@@ -293,7 +363,7 @@ func (h *handle) group(add ...string) {
 		w.problemf("a group failed with %v, but the file changed", errs)
 	}
 	w.now = f.names
-	h.look("group", served, was, f.names)
+	h.look("group", served, was, next, f.names) // next: where each write has its own update
 }
 
 // follow watches the registry until it is stopped, and then demands that the
@@ -304,7 +374,11 @@ func (h *handle) follow() (stop func()) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	composed := names{}
-	at := make(chan registry.Revision)
+	type step struct {
+		revision registry.Revision
+		holds    names
+	}
+	steps := make(chan step)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -326,7 +400,7 @@ func (h *handle) follow() (stop func()) {
 				delete(composed, item.Name)
 			}
 			select {
-			case at <- c.To:
+			case steps <- step{c.To, composed.clone()}:
 			case <-ctx.Done():
 				return
 			}
@@ -336,19 +410,19 @@ func (h *handle) follow() (stop func()) {
 		want, _ := namesIn(h.r.Snapshot())
 		target, patience := h.r.Revision(), time.NewTimer(20*time.Second)
 		defer patience.Stop()
+		// An edit from outside is a change that keeps the revision, so that the
+		// revision alone does not tell that this is the last.
+		var last step
 		for reached := false; !reached; {
 			select {
-			case rev := <-at:
-				reached = rev >= target
+			case last = <-steps:
+				reached = last.revision >= target && last.holds.equal(want)
 			case <-patience.C:
-				h.w.problemf("the watch does not reach revision %d", target)
+				h.w.problemf("the changes of a watch make %v at revision %d, the handle serves %v at %d", last.holds, last.revision, want, target)
 				reached = true
 			}
 		}
 		cancel()
 		<-ended
-		if !composed.equal(want) {
-			h.w.problemf("the changes of a watch make %v, the handle serves %v", composed, want)
-		}
 	}
 }

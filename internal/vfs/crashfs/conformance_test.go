@@ -100,13 +100,34 @@ func (s *session) create(name string) string {
 	return s.opened(f, err)
 }
 
+func (s *session) mkdir(name string) string { return outcome(s.fs.Mkdir(s.path(name), 0o755)) }
+func (s *session) lstat(name string) string { return s.describe(s.fs.Lstat(s.path(name))) }
+
+// resolve tells where a path leads to from the session's directory, which on
+// the real file system may be reached by a link.
+func (s *session) resolve(name string) string {
+	base, err := s.fs.Resolve(s.dir)
+	if err != nil {
+		return "directory: " + outcome(err)
+	}
+	route, err := s.fs.Resolve(s.dir + "/" + name)
+	if err != nil {
+		return outcome(err)
+	}
+	to, err := filepath.Rel(base.Target, route.Target)
+	if err != nil || len(route.Links) != len(base.Links) {
+		return fmt.Sprintf("%q by %q from %+v", route.Target, route.Links, base)
+	}
+	return filepath.ToSlash(to)
+}
+
 func (s *session) open(name string) string   { return s.opened(s.fs.Open(s.path(name))) }
 func (s *session) stat(name string) string   { return s.describe(s.fs.Stat(s.path(name))) }
 func (s *session) remove(name string) string { return outcome(s.fs.Remove(s.path(name))) }
 func (s *session) rename(from, to string) string {
 	return outcome(s.fs.Rename(s.path(from), s.path(to)))
 }
-func (s *session) syncDir(name string) string { return outcome(s.fs.SyncDir(s.path(name))) }
+func (s *session) syncDir(name string) string { return outcome(vfs.SyncDir(s.fs, s.path(name))) }
 
 func (s *session) names(name string) string {
 	names, err := s.fs.ReadNames(s.path(name))
@@ -221,6 +242,24 @@ var steps = []struct {
 	{"rename back", func(s *session) string { return s.rename("sub/a", "a") }, "ok"},
 	{"read names", func(s *session) string { return s.names(".") }, `["a" "sub"] ok`},
 	{"read names of directory", func(s *session) string { return s.names("sub") }, `["inner"] ok`},
+	{"resolve", func(s *session) string { return s.resolve("a") }, "a"},
+	{"resolve missing", func(s *session) string { return s.resolve("no/more/b") }, "no/more/b"},
+	{"resolve dots", func(s *session) string { return s.resolve("./sub//../no/./../sub/b") }, "sub/b"},
+	{"resolve below a file", func(s *session) string { return s.resolve("a/b") }, "other error"},
+	{"describe without following", func(s *session) string { return s.lstat("a") }, "3 bytes, mode -rw-------, time clock, links 1, same as open files [2]"},
+	{"describe missing without following", func(s *session) string { return s.lstat("no") }, "not exist"},
+	{"make directory over file", func(s *session) string { return s.mkdir("a") }, "exist"},
+	{"make directory over directory", func(s *session) string { return s.mkdir("sub") }, "exist"},
+	{"make directory in missing directory", func(s *session) string { return s.mkdir("no/more") }, "not exist"},
+	{"make directory below file", func(s *session) string { return s.mkdir("a/more") }, "other error"},
+	{"make directory", func(s *session) string { return s.mkdir("sub/more") }, "ok"},
+	{"describe directory", func(s *session) string { return s.lstat("sub/more") }, "directory"},
+	{"read names of new directory", func(s *session) string { return s.names("sub/more") }, `[] ok`},
+	{"rename into new directory", func(s *session) string { return s.rename("a", "sub/more/a") }, "ok"},
+	{"remove new directory that is not empty", func(s *session) string { return s.remove("sub/more") }, "not empty"},
+	{"rename out of new directory", func(s *session) string { return s.rename("sub/more/a", "a") }, "ok"},
+	{"sync new directory", func(s *session) string { return s.syncDir("sub/more") }, "ok"},
+	{"remove new directory", func(s *session) string { return s.remove("sub/more") }, "ok"},
 	{"read names of file", func(s *session) string { return s.names("a") }, `[] other error`},
 	{"sync directory", func(s *session) string { return s.syncDir(".") }, "ok"},
 	{"stat directory", func(s *session) string { return s.stat("sub") }, "directory"},
@@ -259,7 +298,7 @@ func TestConformance(t *testing.T) {
 // compares each step with what the real file system does.
 func TestConformanceAtRandom(t *testing.T) {
 	rng := newRand(t)
-	names := []string{"a", "b", "sub/inner", "sub/a", "sub", "no/a", "a/b"}
+	names := []string{"a", "b", "sub/inner", "sub/a", "sub", "no/a", "a/b", "sub/made/a"}
 	name := func() string {
 		// Mostly those that exist now and then.
 		if rng.IntN(4) > 0 {
@@ -292,7 +331,7 @@ func TestConformanceAtRandom(t *testing.T) {
 
 func randomStep(rng *rand.Rand, name func() string, files int) (string, func(*session) string) {
 	from, to := name(), name()
-	n := rng.IntN(20)
+	n := rng.IntN(23)
 	if files == 0 {
 		n = rng.IntN(9)
 	}
@@ -312,6 +351,9 @@ func randomStep(rng *rand.Rand, name func() string, files int) (string, func(*se
 		}
 		return "rename " + from + " to " + to, func(s *session) string { return s.rename(from, to) }
 	case 6:
+		if from == "sub/a" && rng.IntN(2) == 0 {
+			from = "sub/made"
+		}
 		return "remove " + from, func(s *session) string { return s.remove(from) }
 	case 7:
 		return "read names", func(s *session) string { return s.names(".") + s.names("sub") }
@@ -329,6 +371,14 @@ func randomStep(rng *rand.Rand, name func() string, files int) (string, func(*se
 		return fmt.Sprint("sync file ", file), func(s *session) string { return s.sync(file) }
 	case 15, 16:
 		return fmt.Sprint("close file ", file), func(s *session) string { return s.closeFile(file) }
+	case 17:
+		// One that stays where it is; or what is there already, or cannot be.
+		dir := []string{"sub/made", "sub/made", "sub", "no/made"}[rng.IntN(4)]
+		return "make directory " + dir, func(s *session) string { return s.mkdir(dir) }
+	case 18:
+		return "lstat " + from, func(s *session) string { return s.lstat(from) }
+	case 19:
+		return "resolve " + from, func(s *session) string { return s.resolve(from) }
 	default:
 		// After Close the real one does not say ErrClosed.
 		return fmt.Sprint("stat file ", file), func(s *session) string {

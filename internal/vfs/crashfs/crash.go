@@ -19,6 +19,13 @@ func (f *FS) Crash(rng *rand.Rand) *FS {
 	c.numbers = numbers{used: make(map[uint64]bool), low: 2}
 	d := recovery{rng: rng, blockSize: f.opts.BlockSize, to: c, entries: make(map[*inode]map[string]*inode), at: make(map[*inode]place)}
 	d.locate(f.root)
+	for _, e := range slices.Concat(f.dropped, f.journal) {
+		for _, ch := range e {
+			if ch.to != nil {
+				d.locate(ch.to) // a directory may have durable entries before its own name is
+			}
+		}
+	}
 	for _, e := range f.survivors(rng) {
 		for _, ch := range e {
 			d.apply(ch)
@@ -28,13 +35,19 @@ func (f *FS) Crash(rng *rand.Rand) *FS {
 	return c
 }
 
-// survivors chooses among the directory operations that are not durable.
+// survivors chooses among the directory operations that are not durable. Those
+// that were given up are older than the others that they have to do with.
 func (f *FS) survivors(rng *rand.Rand) []entry {
-	if f.opts.Order == Journal {
-		return f.journal[:rng.IntN(len(f.journal)+1)]
-	}
 	var kept []entry
 	keep := chance(rng)
+	for _, e := range f.dropped {
+		if keep() {
+			kept = append(kept, e)
+		}
+	}
+	if f.opts.Order == Journal {
+		return append(kept, f.journal[:rng.IntN(len(f.journal)+1)]...)
+	}
 	for _, e := range f.journal {
 		if keep() {
 			kept = append(kept, e)
@@ -117,7 +130,7 @@ func (d *recovery) recover(n *inode) *inode {
 	} else {
 		r.data = d.content(n)
 	}
-	r.sync()
+	r.sync(d.blockSize)
 	return r
 }
 
@@ -137,6 +150,9 @@ func (d *recovery) attributes(n *inode) attributes {
 
 func (d *recovery) content(n *inode) []byte {
 	was, is := n.syncedData, n.data
+	if n.cut && d.rng.IntN(2) == 0 {
+		was = nil // it is empty on the disk, and what was written later may be there or not
+	}
 	if bytes.Equal(was, is) {
 		return slices.Clone(is)
 	}

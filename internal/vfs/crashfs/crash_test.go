@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/machreg/machreg/internal/vfs"
 	"github.com/machreg/machreg/internal/vfs/crashfs"
 )
 
@@ -178,6 +179,9 @@ func TestSurvivingStates(t *testing.T) {
 	}
 }
 
+// TestUnsyncedContentIsOldOrNewOrZero writes in place, which empties the file
+// first: of the old content all may survive, or what the new did not reach, or
+// nothing.
 func TestUnsyncedContentIsOldOrNewOrZero(t *testing.T) {
 	const block = 4
 	old := bytes.Repeat([]byte("o"), 10*block)
@@ -188,19 +192,22 @@ func TestUnsyncedContentIsOldOrNewOrZero(t *testing.T) {
 			fsys.SyncAll()
 			must(t, fsys.WriteFile("/d/f", bytes.Repeat([]byte("n"), length)))
 			rng := newRand(t)
-			var unchanged, complete, prefix, mixed int
+			var unchanged, complete, empty, mixed, emptied int
 			for range crashes {
 				data, err := fsys.Crash(rng).ReadFile("/d/f")
 				must(t, err)
-				if len(data) < min(len(old), length) || len(data) > max(len(old), length) {
+				if len(data) > max(len(old), length) {
 					t.Fatalf("%d bytes survived", len(data))
 				}
 				s := string(data)
+				// Zeros where there was something show that the file was emptied;
+				// then nothing old is left.
+				wasEmptied := strings.Contains(s[:min(len(s), len(old))], "\x00")
 				for i := 0; i < len(s); i += block {
 					for _, c := range s[i:min(i+block, len(s))] {
-						isOld := c == 'o' && i < len(old)
+						isOld := c == 'o' && i < len(old) && !wasEmptied
 						isNew := c == 'n' && i < length
-						isZero := c == 0 && i >= len(old)
+						isZero := c == 0 && (i >= len(old) || wasEmptied)
 						if !isOld && !isNew && !isZero {
 							t.Fatalf("byte %q at block %d of %q", c, i/block, s)
 						}
@@ -211,18 +218,189 @@ func TestUnsyncedContentIsOldOrNewOrZero(t *testing.T) {
 					unchanged++
 				case s == strings.Repeat("n", length):
 					complete++
-				case strings.LastIndexByte(s, 'n') < strings.IndexAny(s+"o", "o\x00"):
-					prefix++
+				case s == "":
+					empty++
+				case wasEmptied:
+					emptied++
 				default:
 					mixed++
 				}
 			}
-			t.Logf("unchanged %d, complete %d, prefix %d, mixed %d", unchanged, complete, prefix, mixed)
-			if unchanged == 0 || complete == 0 || mixed == 0 {
-				t.Errorf("unchanged %d, complete %d, mixed %d: want all to occur", unchanged, complete, mixed)
+			t.Logf("unchanged %d, complete %d, empty %d, zeros and new %d, others %d", unchanged, complete, empty, emptied, mixed)
+			if unchanged == 0 || complete == 0 || empty == 0 || emptied == 0 || mixed == 0 {
+				t.Errorf("unchanged %d, complete %d, empty %d, zeros and new %d, others %d: want all to occur", unchanged, complete, empty, emptied, mixed)
 			}
-			if length != len(old) && prefix == 0 {
-				t.Error("no prefix survived")
+		})
+	}
+}
+
+// TestSameContentWrittenAgain is what a copy does that changes nothing: for a
+// moment the file was empty, and that is what may survive.
+func TestSameContentWrittenAgain(t *testing.T) {
+	fsys := newFS(t, nil)
+	must(t, fsys.WriteFile("/d/f", []byte("x")))
+	fsys.SyncAll()
+	must(t, fsys.WriteFile("/d/f", []byte("x")))
+	want := []string{`f=""`, `f="\x00"`, `f="x"`}
+	if got := slices.Sorted(maps.Keys(crashStates(t, fsys))); !slices.Equal(got, want) {
+		t.Errorf("crashes left %q, want %q", got, want)
+	}
+}
+
+// TestDirectoryIsLostWithAllInIt makes a directory and syncs all that is in it,
+// but not the directory above.
+func TestDirectoryIsLostWithAllInIt(t *testing.T) {
+	for order, o := range orders {
+		t.Run(order, func(t *testing.T) {
+			fsys := newFS(t, &crashfs.Options{Order: o})
+			must(t, fsys.Mkdir("/d/new", 0o755))
+			must(t, fsys.Mkdir("/d/new/inner", 0o755))
+			f, err := fsys.Create("/d/temp", 0o600)
+			must(t, err)
+			must(t, f.Sync())
+			must(t, fsys.Rename("/d/temp", "/d/new/inner/file"))
+			rng := newRand(t)
+			survived := func() (n int) {
+				for range crashes {
+					if _, err := fsys.Crash(rng).Stat("/d/new/inner/file"); err == nil {
+						n++
+					}
+				}
+				return n
+			}
+			if n := survived(); n == 0 || n == crashes {
+				t.Errorf("with nothing synced, the file survived %d of %d times", n, crashes)
+			}
+			if o == crashfs.AnyOrder {
+				// The rename touches /d as well; that one rename, not what else
+				// was done there.
+				must(t, fsys.SyncDir("/d/new"))
+			}
+			must(t, fsys.SyncDir("/d"))
+			must(t, fsys.SyncDir("/d/new"))
+			must(t, fsys.SyncDir("/d/new/inner"))
+			if n := survived(); n != crashes {
+				t.Errorf("with all synced, the file survived %d of %d times", n, crashes)
+			}
+		})
+	}
+}
+
+// TestSyncOfDirectoryDoesNotCoverItsName shows what the parents' syncs are for.
+func TestSyncOfDirectoryDoesNotCoverItsName(t *testing.T) {
+	fsys := newFS(t, &crashfs.Options{Order: crashfs.AnyOrder})
+	must(t, fsys.Mkdir("/d/new", 0o755))
+	f, err := fsys.Create("/d/new/file", 0o600)
+	must(t, err)
+	must(t, f.Sync())
+	must(t, fsys.SyncDir("/d/new"))
+	rng := newRand(t)
+	file, directory := 0, 0
+	for range crashes {
+		c := fsys.Crash(rng)
+		if _, err := c.Stat("/d/new"); err == nil {
+			directory++
+		}
+		if _, err := c.Stat("/d/new/file"); err == nil {
+			file++
+		}
+	}
+	if file != directory || file == 0 || file == crashes {
+		t.Errorf("of %d crashes the directory survived %d, its file %d; want the same, and some lost", crashes, directory, file)
+	}
+}
+
+var errFailed = errors.New("cannot write")
+
+// failOnce is a fault for FailSync.
+func failOnce() func(string) error {
+	left := 1
+	return func(string) error {
+		if left--; left < 0 {
+			return nil
+		}
+		return errFailed
+	}
+}
+
+// TestFailedSyncGivesUp does what a program does that repeats a sync that
+// failed, and what one does that writes again.
+func TestFailedSyncGivesUp(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		again func(f vfs.File) error
+		want  []string
+	}{
+		{"only synced again", func(vfs.File) error { return nil }, []string{"\x00\x00\x00\x00", "\x00\x00\x00b", "aaa\x00", "aaab"}},
+		{"more written", func(f vfs.File) error {
+			_, err := f.Write([]byte("c"))
+			return err
+		}, []string{"\x00\x00\x00bc", "aaabc"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fsys := newFS(t, &crashfs.Options{BlockSize: 3})
+			f, err := fsys.Create("/d/f", 0o600)
+			must(t, err)
+			must(t, fsys.SyncDir("/d"))
+			_, err = f.Write([]byte("aaab"))
+			must(t, err)
+			fsys.FailSync(failOnce())
+			if err := f.Sync(); !errors.Is(err, errFailed) {
+				t.Fatalf("Sync = %v, want %v", err, errFailed)
+			}
+			must(t, test.again(f))
+			must(t, f.Sync())
+			rng := newRand(t)
+			seen := make(map[string]bool)
+			for range crashes {
+				data, err := fsys.Crash(rng).ReadFile("/d/f")
+				must(t, err)
+				seen[string(data)] = true
+			}
+			for _, want := range test.want {
+				if !seen[want] {
+					t.Errorf("%q was not seen among %q", want, slices.Sorted(maps.Keys(seen)))
+				}
+			}
+			for got := range seen {
+				if len(got) != len(test.want[0]) {
+					t.Errorf("%q survived; the size was synced", got)
+				}
+			}
+		})
+	}
+}
+
+func TestFailedSyncDirGivesUp(t *testing.T) {
+	replace := func(t *testing.T, fsys *crashfs.FS, content string) {
+		f, err := fsys.Create("/d/temp", 0o600)
+		must(t, err)
+		_, err = f.Write([]byte(content))
+		must(t, err)
+		must(t, f.Sync())
+		must(t, f.Close())
+		must(t, fsys.Rename("/d/temp", "/d/f"))
+	}
+	for order, o := range orders {
+		t.Run(order, func(t *testing.T) {
+			fsys := newFS(t, &crashfs.Options{Order: o})
+			replace(t, fsys, "1")
+			must(t, fsys.SyncDir("/d"))
+			replace(t, fsys, "2")
+			fsys.FailSync(failOnce())
+			if err := fsys.SyncDir("/d"); !errors.Is(err, errFailed) {
+				t.Fatalf("SyncDir = %v, want %v", err, errFailed)
+			}
+			must(t, fsys.SyncDir("/d"))
+			if seen := crashStates(t, fsys); seen[`f="1"`] == 0 || seen[`f="2"`] == 0 {
+				t.Errorf("after a second sync crashes left %v, want old and new among them", seen)
+			}
+			replace(t, fsys, "3")
+			must(t, fsys.SyncDir("/d"))
+			for got := range crashStates(t, fsys) {
+				if !strings.Contains(got, `f="3"`) {
+					t.Errorf("after another replacement and its sync a crash left %s", got)
+				}
 			}
 		})
 	}

@@ -15,11 +15,17 @@
 //     subset (AnyOrder: as POSIX allows). Each of them is done or not done: a
 //     name that was renamed over leads to the old file or to a new one, never to
 //     nothing.
-//  3. Nothing of a file without a surviving name.
+//  3. Nothing of a file without a surviving name. A directory is a name in the
+//     one above: where its creation is lost, all below it is, synced or not.
 //
 // Neither promise implies the other: Sync makes no name durable and SyncDir no
 // content, so a name may survive whose file is empty. Real file systems are
 // often kinder; a program that is right here does not need them to be.
+//
+// A file that is written in place is emptied first, so that what survives may
+// also be nothing of the old content and a part of the new. After a sync that
+// failed ([FS.FailSync]) what it should have covered is lost to later syncs as
+// well.
 //
 // Inode numbers are given again as soon as they are free, lowest first, and the
 // clock that stamps files is coarse, so that two versions of a file often have

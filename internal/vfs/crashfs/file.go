@@ -73,6 +73,7 @@ func (f *file) Write(p []byte) (int, error) {
 	if end := f.offset + len(p); end > len(n.data) {
 		n.data = append(n.data, make([]byte, end-len(n.data))...)
 	}
+	n.written(f.offset, f.offset+len(p), f.fs.opts.BlockSize)
 	copy(n.data[f.offset:], p)
 	f.offset += len(p)
 	n.now.modTime = f.fs.timeLocked()
@@ -122,10 +123,17 @@ func (f *file) SetModTime(ns int64) error {
 func (f *file) Sync() error {
 	err := f.lock("sync")
 	defer f.unlock()
-	if err == nil && !f.inode.isDir() && !f.fs.opts.IgnoreSync {
-		f.inode.sync()
+	if err != nil || f.inode.isDir() {
+		return err
 	}
-	return err
+	if err := f.fs.syncErrorLocked(f.name); err != nil {
+		f.inode.drop(f.fs.opts.BlockSize)
+		return f.fail("sync", err)
+	}
+	if !f.fs.opts.IgnoreSync {
+		f.inode.sync(f.fs.opts.BlockSize)
+	}
+	return nil
 }
 
 // TryLock finds no locks here: whoever uses this file system is alone.

@@ -1,6 +1,7 @@
 package crashfs
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -52,6 +53,11 @@ type FS struct {
 	numbers numbers
 	journal []entry // directory operations that are not durable, oldest first
 	ticks   int64
+
+	// dropped are directory operations that a failed SyncDir gave up: a crash
+	// may keep them, and no later sync makes them durable.
+	dropped   []entry
+	syncError func(name string) error
 }
 
 var _ vfs.FS = (*FS)(nil)
@@ -191,6 +197,36 @@ func (f *FS) Stat(name string) (vfs.Info, error) {
 	return n.info(), nil
 }
 
+// Lstat is Stat: there are no links here.
+func (f *FS) Lstat(name string) (vfs.Info, error) { return f.Stat(name) }
+
+// Resolve cleans the path, and refuses one that leads through a file.
+func (f *FS) Resolve(path string) (vfs.Route, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	target := clean(path)
+	if _, err := f.walkLocked(target); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return vfs.Route{}, &fs.PathError{Op: "resolve", Path: path, Err: err}
+	}
+	return vfs.Route{Target: target}, nil
+}
+
+func (f *FS) Mkdir(name string, perm fs.FileMode) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	dir, base, err := f.parentLocked(name)
+	if err == syscall.EBUSY || err == nil && dir.entries[base] != nil {
+		err = syscall.EEXIST
+	}
+	if err != nil {
+		return &fs.PathError{Op: "mkdir", Path: name, Err: err}
+	}
+	n := f.newInodeLocked(attributes{mode: perm.Perm(), uid: os.Getuid(), gid: os.Getgid(), modTime: f.timeLocked()})
+	n.makeDir()
+	f.changeLocked(change{dir, base, n})
+	return nil
+}
+
 // clean makes name absolute and resolves its dots, which can be done by name
 // where there are no links. A clean name is returned as it is.
 func clean(name string) string {
@@ -270,18 +306,81 @@ func (f *FS) ReadNames(dir string) ([]string, error) {
 	return names, nil
 }
 
-func (f *FS) SyncDir(dir string) error {
+func (f *FS) OpenDir(name string) (vfs.Dir, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n, err := f.dirLocked(dir)
+	n, err := f.dirLocked(name)
 	if err != nil {
-		return &fs.PathError{Op: "sync", Path: dir, Err: err}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+	n.opens++
+	return &dir{fs: f, name: name, inode: n, told: n.failures}, nil
+}
+
+// dir is an open directory. told counts the failed syncs of it that this
+// descriptor was told of, or that were before it was opened.
+type dir struct {
+	fs     *FS
+	name   string
+	inode  *inode
+	told   int
+	closed bool
+}
+
+func (d *dir) Sync() error {
+	f, n := d.fs, d.inode
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.syncErrorLocked(d.name)
+	switch {
+	case d.closed:
+		err = fs.ErrClosed
+	case err != nil:
+		f.dropped = append(f.dropped, f.takeLocked(n)...)
+		n.failures++
+	case d.told < n.failures:
+		err = syscall.EIO
+	}
+	d.told = n.failures
+	if err != nil {
+		return &fs.PathError{Op: "sync", Path: d.name, Err: err}
 	}
 	if !f.opts.IgnoreSyncDir {
 		f.syncDirLocked(n)
-		n.sync()
 	}
 	return nil
+}
+
+func (d *dir) Close() error {
+	d.fs.mu.Lock()
+	defer d.fs.mu.Unlock()
+	if d.closed {
+		return &fs.PathError{Op: "close", Path: d.name, Err: fs.ErrClosed}
+	}
+	d.closed = true
+	d.inode.opens--
+	d.fs.releaseLocked(d.inode)
+	return nil
+}
+
+// FailSync lets fail decide over every Sync and SyncDir from now on: it is
+// given the name that the file was opened by, or the directory's, and what it
+// returns is reported. A sync that fails does to what it should have made
+// durable what Linux does: the error is reported once, and what was not
+// durable is given up. It stays visible, a crash may keep it or not, and a
+// later sync succeeds and does not cover it; only what is written or renamed
+// anew is covered again. fail must not use the file system; nil ends it.
+func (f *FS) FailSync(fail func(name string) error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.syncError = fail
+}
+
+func (f *FS) syncErrorLocked(name string) error {
+	if f.syncError == nil {
+		return nil
+	}
+	return f.syncError(name)
 }
 
 func (f *FS) dirLocked(name string) (*inode, error) {

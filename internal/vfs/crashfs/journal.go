@@ -1,5 +1,7 @@
 package crashfs
 
+import "slices"
+
 // change sets one name of a directory; a nil to removes it.
 type change struct {
 	dir  *inode
@@ -29,35 +31,45 @@ func (f *FS) changeLocked(e ...change) {
 	f.journal = append(f.journal, e)
 }
 
-// syncDirLocked makes the journal's entries for dir durable, and those that
-// must not be overtaken by them.
-func (f *FS) syncDirLocked(dir *inode) {
+// takeLocked takes from the journal the entries for dir, and those that must
+// not be overtaken by them.
+func (f *FS) takeLocked(dir *inode) []entry {
 	dirs := map[*inode]bool{dir: true}
-	keep := make([]bool, len(f.journal))
+	take := make([]bool, len(f.journal))
 	reached := false
 	// A rename from one directory into another takes with it what was done
 	// before in the other one.
 	for i := len(f.journal) - 1; i >= 0; i-- {
 		for _, c := range f.journal[i] {
-			keep[i] = keep[i] || dirs[c.dir]
+			take[i] = take[i] || dirs[c.dir]
 		}
-		reached = reached || keep[i]
+		reached = reached || take[i]
 		if f.opts.Order == Journal {
-			keep[i] = reached
+			take[i] = reached
 		}
-		if keep[i] {
+		if take[i] {
 			for _, c := range f.journal[i] {
 				dirs[c.dir] = true
 			}
 		}
 	}
-	var rest []entry
+	var taken, rest []entry
 	for i, e := range f.journal {
-		if !keep[i] {
+		if take[i] {
+			taken = append(taken, e)
+		} else {
 			rest = append(rest, e)
-			continue
 		}
+	}
+	f.journal = rest
+	return taken
+}
+
+// syncDirLocked makes dir durable.
+func (f *FS) syncDirLocked(dir *inode) {
+	for _, e := range f.takeLocked(dir) {
 		for _, c := range e {
+			f.supersedeLocked(c)
 			if c.to == nil {
 				delete(c.dir.syncedEntries, c.name)
 			} else {
@@ -65,5 +77,16 @@ func (f *FS) syncDirLocked(dir *inode) {
 			}
 		}
 	}
-	f.journal = rest
+	dir.sync(f.opts.BlockSize)
+}
+
+// supersedeLocked forgets those changes that were given up and can no longer
+// come back: c, which is durable now, came later, and is about the same name or
+// the same file.
+func (f *FS) supersedeLocked(c change) {
+	for i, e := range f.dropped {
+		f.dropped[i] = slices.DeleteFunc(slices.Clone(e), func(d change) bool {
+			return d.dir == c.dir && d.name == c.name || d.to != nil && d.to == c.to
+		})
+	}
 }

@@ -44,7 +44,7 @@ func replace(fsys vfs.FS, content string) error {
 	if err := fsys.Rename(temp, target); err != nil {
 		return err
 	}
-	return fsys.SyncDir(filepath.Dir(target))
+	return vfs.SyncDir(fsys, filepath.Dir(target))
 }
 
 // loseAtEveryStep replaces a file three times, with a loss of power at

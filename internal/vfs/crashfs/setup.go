@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/machreg/machreg/internal/vfs"
 )
 
 // MkdirAll makes a directory and those above it, at once durable: a test's
@@ -37,8 +39,11 @@ func (f *FS) MkdirAll(dir string) error {
 	return nil
 }
 
-// WriteFile writes a file as a careless program does: in place if it exists,
-// and without syncing anything.
+// SyncDir makes the entries of a directory durable.
+func (f *FS) SyncDir(name string) error { return vfs.SyncDir(f, name) }
+
+// WriteFile writes a file as a careless program does: in place, emptying it
+// first, if it exists, and without syncing anything.
 func (f *FS) WriteFile(name string, data []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -55,7 +60,8 @@ func (f *FS) WriteFile(name string, data []byte) error {
 		n = f.newInodeLocked(attributes{mode: 0o644, uid: os.Getuid(), gid: os.Getgid(), modTime: now})
 		f.changeLocked(change{dir, base, n})
 	}
-	n.data = slices.Clone(data)
+	n.cut = n.cut || len(n.data) > 0
+	n.data, n.dropped = slices.Clone(data), nil
 	n.now.modTime = now
 	return nil
 }
@@ -78,10 +84,11 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 func (f *FS) SyncAll() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.journal = nil
+	f.journal, f.dropped = nil, nil
 	var sync func(*inode)
 	sync = func(n *inode) {
-		n.sync()
+		n.dropped = nil
+		n.sync(f.opts.BlockSize)
 		if n.isDir() {
 			n.syncedEntries = maps.Clone(n.entries)
 			for _, child := range n.entries {

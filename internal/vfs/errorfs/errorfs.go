@@ -160,11 +160,28 @@ func (f *FS) open(op Op, run func() (vfs.File, error)) (vfs.File, error) {
 }
 
 func (f *FS) Stat(name string) (vfs.Info, error) {
-	op := Op{Kind: Stat, Path: name}
+	return look(f, Op{Kind: Stat, Path: name}, f.base.Stat)
+}
+
+func (f *FS) Lstat(name string) (vfs.Info, error) {
+	return look(f, Op{Kind: Lstat, Path: name}, f.base.Lstat)
+}
+
+func (f *FS) Resolve(path string) (vfs.Route, error) {
+	return look(f, Op{Kind: Resolve, Path: path}, f.base.Resolve)
+}
+
+// look performs an operation that changes nothing, so that one which is to fail
+// need not be done.
+func look[T any](f *FS, op Op, run func(string) (T, error)) (found T, err error) {
 	if fault := f.begin(op); fault != nil {
-		return vfs.Info{}, op.failed(fault.err)
+		return found, op.failed(fault.err)
 	}
-	return f.base.Stat(name)
+	return run(op.Path)
+}
+
+func (f *FS) Mkdir(name string, perm fs.FileMode) error {
+	return f.do(Op{Kind: Mkdir, Path: name}, func() error { return f.base.Mkdir(name, perm) })
 }
 
 func (f *FS) Rename(oldname, newname string) error {
@@ -176,13 +193,18 @@ func (f *FS) Remove(name string) error {
 }
 
 func (f *FS) ReadNames(dir string) ([]string, error) {
-	op := Op{Kind: ReadNames, Path: dir}
+	return look(f, Op{Kind: ReadNames, Path: dir}, f.base.ReadNames)
+}
+
+func (f *FS) OpenDir(name string) (vfs.Dir, error) {
+	op := Op{Kind: OpenDir, Path: name}
 	if fault := f.begin(op); fault != nil {
 		return nil, op.failed(fault.err)
 	}
-	return f.base.ReadNames(dir)
-}
-
-func (f *FS) SyncDir(dir string) error {
-	return f.do(Op{Kind: SyncDir, Path: dir}, func() error { return f.base.SyncDir(dir) })
+	base, err := f.base.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	// Closing one is no operation that matters.
+	return vfs.WithSync(base, func() error { return f.do(Op{Kind: SyncDir, Path: name}, base.Sync) }), nil
 }

@@ -47,7 +47,7 @@ func replace(fsys vfs.FS, dir string) (err error) {
 	if err := fsys.Rename(temp, target); err != nil {
 		return err
 	}
-	if err := fsys.SyncDir(dir); err != nil {
+	if err := vfs.SyncDir(fsys, dir); err != nil {
 		return err
 	}
 	g, err := fsys.Open(target)
@@ -65,6 +65,19 @@ func replace(fsys vfs.FS, dir string) (err error) {
 	if _, err := fsys.Stat(target); err != nil {
 		return err
 	}
+	if _, err := fsys.Lstat(target); err != nil {
+		return err
+	}
+	if _, err := fsys.Resolve(target); err != nil {
+		return err
+	}
+	made := filepath.Join(dir, "directory")
+	if err := fsys.Mkdir(made, 0o700); err != nil {
+		return err
+	}
+	if err := fsys.Remove(made); err != nil {
+		return err
+	}
 	if _, err := fsys.ReadNames(dir); err != nil {
 		return err
 	}
@@ -73,8 +86,9 @@ func replace(fsys vfs.FS, dir string) (err error) {
 
 var replaceKinds = []errorfs.Kind{
 	errorfs.Create, errorfs.Write, errorfs.FileStat, errorfs.Chown, errorfs.Chmod,
-	errorfs.SetModTime, errorfs.Sync, errorfs.Rename, errorfs.SyncDir, errorfs.Open,
-	errorfs.ReadAt, errorfs.Stat, errorfs.ReadNames, errorfs.Remove, errorfs.Close, errorfs.Close,
+	errorfs.SetModTime, errorfs.Sync, errorfs.Rename, errorfs.OpenDir, errorfs.SyncDir, errorfs.Open,
+	errorfs.ReadAt, errorfs.Stat, errorfs.Lstat, errorfs.Resolve, errorfs.Mkdir,
+	errorfs.Remove, errorfs.ReadNames, errorfs.Remove, errorfs.Close, errorfs.Close,
 }
 
 func TestTraceNumbersEveryOperation(t *testing.T) {

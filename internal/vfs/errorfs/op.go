@@ -13,9 +13,13 @@ const (
 	Open Kind = iota
 	Create
 	Stat
+	Lstat
+	Resolve
+	Mkdir
 	Rename
 	Remove
 	ReadNames
+	OpenDir
 	SyncDir
 
 	ReadAt
@@ -29,8 +33,8 @@ const (
 )
 
 var kindNames = [...]string{
-	Open: "open", Create: "create", Stat: "stat", Rename: "rename", Remove: "remove",
-	ReadNames: "read names", SyncDir: "sync directory",
+	Open: "open", Create: "create", Stat: "stat", Lstat: "lstat", Resolve: "resolve", Mkdir: "mkdir", Rename: "rename", Remove: "remove",
+	ReadNames: "read names", OpenDir: "open directory", SyncDir: "sync directory",
 	ReadAt: "read", Write: "write", FileStat: "stat file", Chmod: "chmod", Chown: "chown",
 	SetModTime: "set times of", Sync: "sync", Close: "close",
 }

@@ -4,8 +4,8 @@ package growth
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -15,6 +15,7 @@ import (
 
 	"github.com/machreg/machreg/cmd/bench/internal/peer"
 	"github.com/machreg/machreg/cmd/bench/internal/report"
+	"github.com/machreg/machreg/cmd/internal/wholefile"
 )
 
 //go:embed page.md.tmpl
@@ -56,11 +57,7 @@ func Write(dir string, r *report.Report) (err error) {
 	if err != nil {
 		return err
 	}
-	file, err := os.Create(filepath.Join(dir, "GROWTH.md"))
-	if err != nil {
-		return err
-	}
-	return errors.Join(t.Execute(file, p), file.Close())
+	return wholefile.Write(filepath.Join(dir, "GROWTH.md"), func(w io.Writer) error { return t.Execute(w, p) })
 }
 
 func figures(r *report.Report) []figure {

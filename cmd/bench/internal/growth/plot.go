@@ -1,11 +1,10 @@
 package growth
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
+	"io"
 	"math"
-	"os"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/machreg/machreg/cmd/bench/internal/peer"
 	"github.com/machreg/machreg/cmd/bench/internal/report"
+	"github.com/machreg/machreg/cmd/internal/wholefile"
 )
 
 // styles are told apart without colours, too: by the glyph.
@@ -73,11 +73,10 @@ func (f figure) plot(path string) error {
 	canvas := vgsvg.New(7*vg.Inch, 4.5*vg.Inch)
 	// Room for what sticks out: half of the last label, and the title.
 	p.Draw(draw.Crop(draw.New(canvas), vg.Points(4), -vg.Points(24), vg.Points(4), -vg.Points(6)))
-	var out bytes.Buffer
-	if _, err := canvas.WriteTo(&out); err != nil {
+	return wholefile.Write(path, func(w io.Writer) error {
+		_, err := canvas.WriteTo(w)
 		return err
-	}
-	return os.WriteFile(path, out.Bytes(), 0o644)
+	})
 }
 
 // decades ticks at powers of ten, with minor ticks between.

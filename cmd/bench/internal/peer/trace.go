@@ -68,9 +68,15 @@ func (t *Trace) Rename(oldname, newname string) error {
 	return err
 }
 
-// SyncDir implements [vfs.FS].
-func (t *Trace) SyncDir(dir string) error {
-	err := t.FS.SyncDir(dir)
-	t.note(func(last *Commit, now int64) { last.Synced = now })
-	return err
+// OpenDir implements [vfs.FS].
+func (t *Trace) OpenDir(name string) (vfs.Dir, error) {
+	d, err := t.FS.OpenDir(name)
+	if err != nil {
+		return nil, err
+	}
+	return vfs.WithSync(d, func() error {
+		err := d.Sync()
+		t.note(func(last *Commit, now int64) { last.Synced = now })
+		return err
+	}), nil
 }

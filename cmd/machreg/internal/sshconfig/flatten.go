@@ -126,7 +126,12 @@ func (f *flattener) include(at Position, args []string, depth int) {
 		return
 	}
 	for _, arg := range args {
-		paths, err := filepath.Glob(f.includePath(at, arg))
+		path := f.includePath(at, arg)
+		if !filepath.IsAbs(path) {
+			f.warn(at, "not included: %q: the home directory is not known", arg)
+			continue
+		}
+		paths, err := filepath.Glob(path)
 		if err != nil {
 			f.warn(at, "not included: %q: %v", arg, err)
 		}

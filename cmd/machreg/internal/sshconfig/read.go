@@ -197,7 +197,10 @@ func (r *reader) identity(h Host, files []string) string {
 		if rest, ok := strings.CutPrefix(file, "%d/"); ok {
 			file = "~/" + rest
 		}
-		tokens := map[byte]string{'d': r.home, 'h': h.Host, 'n': h.Alias, 'p': "22"}
+		tokens := map[byte]string{'h': h.Host, 'n': h.Alias, 'p': "22"}
+		if r.home != "" {
+			tokens['d'] = r.home
+		}
 		if h.Port != 0 {
 			tokens['p'] = fmt.Sprint(h.Port)
 		}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package page
+
+// thisBoot cannot be told here.
+func thisBoot() uint64 { return 1 }
