@@ -102,7 +102,11 @@ func (c *commit[V]) run(ctx context.Context, apply func(*snapshot.Snapshot[V]) *
 			return nil, err
 		}
 		if untouched {
-			if next := apply(snap); next == nil || next == snap {
+			next := apply(snap)
+			// Writes may have been queued since the look: it takes another one,
+			// at a moment when all of them were.
+			same, err := c.site.file.Unchanged(s.loaded.Load().version)
+			if err == nil && same && (next == nil || next == snap) {
 				return snap, nil
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/machreg/machreg/internal/vfs"
 	"github.com/machreg/machreg/internal/vfs/errorfs"
@@ -76,6 +77,49 @@ func TestRefusedFirstWriteLeavesNothing(t *testing.T) {
 		t.Errorf("left: %v, %v", left, err)
 	}
 	add(t, r, "m")
+}
+
+// lateFS tells what was, after something else has happened.
+type lateFS struct {
+	vfs.FS
+	after func(path string)
+}
+
+func (l lateFS) Stat(name string) (vfs.Info, error) {
+	info, err := l.FS.Stat(name)
+	l.after(name)
+	return info, err
+}
+
+// A write that is refused in a registry that was not there a moment ago is
+// refused for what is there while it is called: another process may have made the
+// registry before.
+func TestRefusedFirstWriteLooksAgain(t *testing.T) {
+	locks := t.TempDir()
+	path := filepath.Join(t.TempDir(), "fleet", "machines.json")
+	other := open(t, path, &registry.Options{LockDir: locks})
+	var r *registry.MachineRegistry
+	second := make(chan error, 1)
+	armed := false
+	r = open(t, path, &registry.Options{LockDir: locks, Refresh: registry.RefreshNever, PollInterval: time.Hour, FS: lateFS{vfs.OS, func(name string) {
+		if name != filepath.Dir(path) || !armed {
+			return
+		}
+		armed = false
+		add(t, other, "k")
+		go func() {
+			_, err := r.Remove(t.Context(), "k")
+			second <- err
+		}()
+		awaitLine(r.Registry, 2)
+	}}})
+	armed = true
+	if _, err := r.Remove(t.Context(), "absent"); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("Remove of what was never there = %v, want ErrNotFound", err)
+	}
+	if err := <-second; err != nil {
+		t.Errorf("Remove of what was acknowledged before = %v", err)
+	}
 }
 
 // One content has one revision for every handle, however each is opened, and no
