@@ -106,7 +106,10 @@ func (c *commit[V]) run(ctx context.Context, apply func(*snapshot.Snapshot[V]) *
 			// Writes may have been queued since the look: it takes another one,
 			// at a moment when all of them were.
 			same, err := c.site.file.Unchanged(s.loaded.Load().version)
-			if err == nil && same && (next == nil || next == snap) {
+			if err != nil {
+				return nil, err
+			}
+			if same && (next == nil || next == snap) {
 				return snap, nil
 			}
 		}
