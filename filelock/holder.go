@@ -110,7 +110,7 @@ func (l *Lock) Holder() (Holder, error) {
 
 // FlockHolder returns a process that holds a flock on the file at path, which need
 // not be a lock file of this package; a stopped one, if there are several. The
-// answer is for messages only: it is what the kernel shows of itself at one
+// answer is for messages only: it repeats what the kernel shows of itself at one
 // moment. Not ok means that the holder is unknown, as it always is on systems
 // other than Linux, for processes of another host or container, and on file
 // systems whose files have other numbers inside the kernel. FlockHolder does not

@@ -81,7 +81,7 @@ func named(path string) (pending, error) {
 	return f, err
 }
 
-// stream is what cannot be replaced.
+// stream is a device or a pipe: it is written to, and cannot be replaced.
 type stream struct{ *os.File }
 
 func (s stream) CloseAtomicallyReplace() error { return s.Close() }
