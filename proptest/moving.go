@@ -114,7 +114,7 @@ func (w *world) movable(t *rapid.T) {
 		if err := h.Subject.(Refresher).Refresh(); err != nil {
 			t.Fatalf("%v: refresh: %v", h, err)
 		}
-		h.low = w.last()
+		h.low, h.astray = w.last(), false
 	}
 }
 
@@ -123,6 +123,11 @@ func (w *world) elsewhere(t *rapid.T, next content) {
 	w.guessed = true // the other file's writers counted for themselves
 	w.witness.close()
 	w.adoptFile(t, next)
+	for _, h := range w.handles {
+		if h != nil {
+			h.astray = true
+		}
+	}
 }
 
 // unusableFor makes the path unusable until it is mended.

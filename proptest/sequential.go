@@ -230,7 +230,7 @@ func (w *world) commit(next content) {
 
 // applied is what a writer may rely on after an acknowledged write.
 func (w *world) applied(t *rapid.T, h *handle, what string, r registry.Revision) {
-	h.low = w.last()
+	h.low, h.astray = w.last(), false
 	if _, is := h.Subject.(Versioned); !is {
 		return
 	}
@@ -366,7 +366,7 @@ func (w *world) cmdRefresh(t *rapid.T) {
 	if err != nil {
 		t.Fatalf("%v: refresh: %v", h, err)
 	}
-	h.low = w.last()
+	h.low, h.astray = w.last(), false
 }
 
 func (w *world) cmdLatest(t *rapid.T) {
@@ -392,7 +392,7 @@ func (w *world) cmdAtLeast(t *rapid.T) {
 }
 
 // sawLatest requires that v has the last write by the subject. While the file
-// cannot be used, a handle may know it or not.
+// cannot be used, or has come to be elsewhere, a handle may know it or not.
 func (w *world) sawLatest(t *rapid.T, h *handle, what string, v View, err error) {
 	if refused := w.unusable(h); refused != ok && err != nil {
 		w.wantUnusable(t, what, refused, err)
@@ -401,7 +401,9 @@ func (w *world) sawLatest(t *rapid.T, h *handle, what string, v View, err error)
 	if err != nil {
 		t.Fatalf("%v: %s: %v", h, what, err)
 	}
-	h.low = max(h.low, w.published)
+	if !h.astray {
+		h.low = max(h.low, w.published)
+	}
 	w.sees(t, h, what, viewState(t, v))
 	w.checkView(t, h, what, v)
 	w.keep(t, v)

@@ -74,6 +74,9 @@ type handle struct {
 	way    Way
 	number int
 	low    int // it must not show anything older than this version
+	// astray: the path has been turned elsewhere since it last had to look, so
+	// that Latest may be behind.
+	astray bool
 	newest registry.Revision
 	seen   map[registry.Revision]state
 }

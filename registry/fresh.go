@@ -14,6 +14,9 @@ import (
 // nothing changed it costs one more atomic load than Snapshot; otherwise the
 // file is looked at, and read if it is another. It waits for no lock.
 //
+// If a link on the registry's path is turned, or the file moved and a link left
+// behind, writes made elsewhere since then are held within PollInterval.
+//
 // While the file cannot be read the error says why, and Snapshot has the last
 // good revision.
 func (r *Registry[V]) Latest(ctx context.Context) (*snapshot.Snapshot[V], error) {
