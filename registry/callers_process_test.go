@@ -406,6 +406,7 @@ var roleCallers = program("callers", func(args []string) error {
 })
 
 func TestCallersCode(t *testing.T) {
+	t.Parallel()
 	for _, c := range callersCases {
 		for _, d := range deeds {
 			t.Run(c.name+" "+d.name, func(t *testing.T) {
@@ -456,6 +457,7 @@ func TestCallersCode(t *testing.T) {
 
 // Close does not wait for callers' code that does not return.
 func TestCallersCodeBlocksClose(t *testing.T) {
+	t.Parallel()
 	for _, c := range callersCases {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -470,6 +472,7 @@ func TestCallersCodeBlocksClose(t *testing.T) {
 var roleCallersClose = program("callers close", func(args []string) error {
 	c := callersCases[slices.IndexFunc(callersCases, func(c callersCase) bool { return c.name == args[1] })]
 	deed = func() { <-gate }
+	registry.ShortenCloseGrace()
 	r, err := openCallers(args[0], time.Second)
 	if err != nil {
 		return err

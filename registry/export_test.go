@@ -35,6 +35,9 @@ func Left[V any](r *Registry[V]) int {
 // DrainLogs waits until the logger has been handed all that was logged.
 func DrainLogs[V any](r *Registry[V]) { r.logs.drain() }
 
+// ShortenCloseGrace makes Close of this process give up soon.
+func ShortenCloseGrace() { closeGrace = time.Second }
+
 // SetPatience sets how long a write waits for a commit that has begun.
 func SetPatience[V any](r *Registry[V], d time.Duration) { r.patience = d }
 

@@ -138,8 +138,9 @@ func (r *Registry[V]) Close() error {
 	return r.closeErr
 }
 
-// closeGrace is how much longer than for the lock Close waits.
-const closeGrace = 10 * time.Second
+// closeGrace is how much longer than for the lock Close waits. A test shortens
+// it.
+var closeGrace = 10 * time.Second
 
 // Get returns the value stored under name, or [ErrNotFound]. It is wait-free
 // and does no I/O; it does not allocate if the name is there. What it returns
