@@ -38,6 +38,8 @@ func (w *world) condition(t *rapid.T, h *handle, name string) (Condition, func(c
 			return conflict
 		case w.exact() && w.mark == settled:
 			return ok
+		case edited(view):
+			return undecided // the number is that of what the edit was made on
 		case diff(viewState(t, view), w.current()) != "":
 			return conflict
 		}

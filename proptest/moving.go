@@ -79,8 +79,13 @@ func isLink(path string) bool {
 }
 
 // noteLinks remembers the links on the path, as the test or a foreign writer
-// left them.
+// left them. One that was renamed over the link to the file has moved the registry.
 func (w *world) noteLinks(t *rapid.T) {
+	if _, was := w.links[w.path]; was && !isLink(w.path) {
+		w.stray(turned)
+		w.guessed = true
+		clear(w.left) // what the link led to may have been written since
+	}
 	w.links = make(map[string]string)
 	for _, path := range []string{w.dir, w.path} {
 		if isLink(path) {
@@ -114,18 +119,23 @@ func (w *world) movable(t *rapid.T) {
 		if err := h.Subject.(Refresher).Refresh(); err != nil {
 			t.Fatalf("%v: refresh: %v", h, err)
 		}
-		h.low, h.astray = w.last(), false
+		h.low = w.last()
 	}
 }
 
 // elsewhere enters that the path leads to another file now.
-func (w *world) elsewhere(t *rapid.T, next content) {
+func (w *world) elsewhere(t *rapid.T, how astray, next content) {
 	w.guessed = true // the other file's writers counted for themselves
 	w.witness.close()
 	w.adoptFile(t, next)
+	w.stray(how)
+}
+
+// stray enters that no handle knows of a new place yet.
+func (w *world) stray(how astray) {
 	for _, h := range w.handles {
 		if h != nil {
-			h.astray = true
+			h.astray = max(h.astray, how)
 		}
 	}
 }
@@ -151,7 +161,7 @@ func (w *world) cmdBecomeLink(t *rapid.T) {
 		target = filepath.Join("..", target) // from releases/N, not from current
 	}
 	w.turn(t, w.path, target)
-	w.elsewhere(t, w.now.clone())
+	w.elsewhere(t, moved, w.now.clone())
 }
 
 // cmdTurnLink turns the link to a new file, or to one that it led to before.
@@ -164,7 +174,7 @@ func (w *world) cmdTurnLink(t *rapid.T) {
 	w.left[here] = w.now.clone()
 	target, next := w.another(t, here, "shared")
 	w.turn(t, w.path, target)
-	w.elsewhere(t, next)
+	w.elsewhere(t, turned, next)
 }
 
 // cmdTurnDirectory turns the directory that the registry is in, as a
@@ -176,7 +186,7 @@ func (w *world) cmdTurnDirectory(t *rapid.T) {
 	w.must(t, err)
 	target, next := w.another(t, filepath.Join(directory, w.file), "releases")
 	w.turn(t, w.dir, filepath.Dir(target))
-	w.elsewhere(t, next)
+	w.elsewhere(t, turned, next)
 }
 
 // another draws a file in a directory of that kind that is not the one here:

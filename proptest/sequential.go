@@ -130,6 +130,7 @@ func (w *world) write(t *rapid.T, h *handle, what string, effect func(content) (
 		w.onDisk = after
 	}
 	if anew {
+		w.now.complete()
 		w.revision = max(w.revision, w.revisionInFile(t))
 		w.applied(t, h, what, r)
 		return want
@@ -230,7 +231,7 @@ func (w *world) commit(next content) {
 
 // applied is what a writer may rely on after an acknowledged write.
 func (w *world) applied(t *rapid.T, h *handle, what string, r registry.Revision) {
-	h.low, h.astray = w.last(), false
+	h.low, h.astray = w.last(), followed
 	if _, is := h.Subject.(Versioned); !is {
 		return
 	}
@@ -366,7 +367,10 @@ func (w *world) cmdRefresh(t *rapid.T) {
 	if err != nil {
 		t.Fatalf("%v: refresh: %v", h, err)
 	}
-	h.low, h.astray = w.last(), false
+	h.low = w.last()
+	if h.astray == turned {
+		h.astray = followed
+	}
 }
 
 func (w *world) cmdLatest(t *rapid.T) {
@@ -401,7 +405,7 @@ func (w *world) sawLatest(t *rapid.T, h *handle, what string, v View, err error)
 	if err != nil {
 		t.Fatalf("%v: %s: %v", h, what, err)
 	}
-	if !h.astray {
+	if h.astray == followed {
 		h.low = max(h.low, w.published)
 	}
 	w.sees(t, h, what, viewState(t, v))

@@ -164,7 +164,7 @@ func (w *world) verdict(tx *transaction) class {
 	if !unchanged(w.current()) {
 		return conflict
 	}
-	if w.foreign > tx.at || w.everBad {
+	if w.foreign >= tx.at || w.everBad { // a commit may have spelled it anew since
 		return undecided
 	}
 	for _, s := range w.versions[tx.at:] {

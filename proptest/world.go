@@ -74,9 +74,7 @@ type handle struct {
 	way    Way
 	number int
 	low    int // it must not show anything older than this version
-	// astray: the path has been turned elsewhere since it last had to look, so
-	// that Latest may be behind.
-	astray bool
+	astray astray
 	newest registry.Revision
 	seen   map[registry.Revision]state
 }
@@ -87,6 +85,16 @@ type keptView struct {
 	revision registry.Revision
 	state    state
 }
+
+// astray says that the path has come to lead elsewhere, and what makes a handle
+// notice. Until then Latest may be behind.
+type astray int
+
+const (
+	followed astray = iota
+	turned          // to another file: a refresh notices
+	moved           // the same file is elsewhere: a write notices
+)
 
 const maxHandles = 3
 
@@ -174,13 +182,13 @@ func (w *world) openHandle(t *rapid.T, slot int, way Way) {
 
 // unusable is why h cannot read the file that is there, or nothing.
 func (w *world) unusable(h *handle) class {
-	if w.broken != ok || h.way.MaxSize == 0 {
+	if h.way.MaxSize == 0 {
 		return w.broken
 	}
-	if info, err := os.Stat(w.path); err == nil && info.Size() > h.way.MaxSize {
+	if info, err := os.Stat(w.path); err == nil && info.Mode().IsRegular() && info.Size() > h.way.MaxSize {
 		return other
 	}
-	return ok
+	return w.broken
 }
 
 // pick draws an open handle. There always is one.

@@ -97,6 +97,6 @@ func (s *fileStore[V]) relocate() error {
 		return err
 	}
 	defer s.release()
-	_, err := s.follow()
+	_, err := s.resolve()
 	return err
 }

@@ -74,9 +74,21 @@ func reserved(p snapshot.Published) page.Revision {
 	return page.Revision{Number: uint64(p.Revision), Sum: p.Sum}
 }
 
-// follow makes the site the place that the path leads to now. s.mu is held, or
-// nobody else knows s yet.
+// follow makes the site the place that the path leads to now; s.mu is held. A
+// path that leads over no link is not resolved again while the directory is the
+// same: two looks, however deep it is.
 func (s *fileStore[V]) follow() (*site[V], error) {
+	at := s.site.Load()
+	if at.target == s.path && pageBinding(s.path) == at.binding {
+		if info, err := s.opts.FS.Lstat(s.path); err != nil || info.Mode&fs.ModeSymlink == 0 {
+			return at, nil // a path that cannot be looked at fails the load
+		}
+	}
+	return s.resolve()
+}
+
+// resolve is follow from the path's first element on.
+func (s *fileStore[V]) resolve() (*site[V], error) {
 	at := s.site.Load()
 	route, err := s.opts.FS.Resolve(s.path)
 	if err != nil {

@@ -142,7 +142,7 @@ func TestGuardCommitOperations(t *testing.T) {
 			want := []string{
 				// The refresh is skipped. The version that it finds unchanged
 				// was once created under a temporary name.
-				"resolve FILE", "stat FILE", "read TEMP",
+				"lstat FILE", "stat FILE", "read TEMP",
 				"lstat FILE", // whose mode and owner to keep
 				"create TEMP", "write TEMP", "stat file TEMP", "sync TEMP",
 				"lstat FILE", // the fence
@@ -307,12 +307,10 @@ func TestGuardSystemCalls(t *testing.T) {
 		"openat": 5, "close": 5,
 		// The runtime asks whether each of them can be polled.
 		"epoll_ctl": 5,
-		// The lock directory and the lock's identity, twice; the file's directory;
-		// the page, three times; the file, to skip the refresh, for its mode, and
-		// as the fence.
-		"newfstatat": 10,
-		// Where the path leads: one for each element.
-		"readlinkat": strings.Count(path, "/"),
+		// The lock directory and the lock's identity, twice; the file's directory,
+		// and whether the file is a link; the page, three times; the file, to skip
+		// the refresh, for its mode, and as the fence.
+		"newfstatat": 11,
 		// The identity of the turnstile and the lock; the new file.
 		"fstat": 3,
 		// Turnstile, lock and new file, and their release; the old file stays

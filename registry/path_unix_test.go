@@ -268,6 +268,44 @@ func TestWorkingDirectoryChanges(t *testing.T) {
 	}
 }
 
+// Each place counts its own revisions. One number may stand for two contents
+// there, but not for a handle that has met both.
+func TestRevisionOfAnotherPlace(t *testing.T) {
+	for _, page := range []registry.PagePolicy{registry.PageAuto, registry.PageOff} {
+		t.Run(fmt.Sprint(page), func(t *testing.T) {
+			base := t.TempDir()
+			for _, dir := range []string{"a", "b"} {
+				must(t, os.Mkdir(filepath.Join(base, dir), 0o755))
+			}
+			must(t, os.Symlink("a", filepath.Join(base, "current")))
+			r := open(t, filepath.Join(base, "current", "machines.json"), &registry.Options{Refresh: registry.RefreshNever, Page: page})
+			other := open(t, filepath.Join(base, "b", "machines.json"), nil)
+			mine, theirs := add(t, r, "mine"), add(t, other, "theirs")
+			if mine != theirs {
+				t.Fatalf("first revisions are %d and %d, want equal ones", mine, theirs)
+			}
+			turnLink(t, filepath.Join(base, "current"), "b")
+			for range 2 {
+				must(t, r.Refresh(t.Context()))
+				if snap := r.Snapshot(); snap.Revision() != mine || !snap.Edited() {
+					t.Errorf("Snapshot of the other place has revision %d, edited %t, want %d and true", snap.Revision(), snap.Edited(), mine)
+				}
+				now := time.Now() // makes the next refresh read it
+				must(t, os.Chtimes(filepath.Join(base, "b", "machines.json"), now, now))
+			}
+			_, err := r.Add(t.Context(), machineOf("late"), registry.IfRevision(mine))
+			if !errors.Is(err, registry.ErrConflict) {
+				t.Errorf("Add under the revision of the first place = %v, want ErrConflict", err)
+			}
+			if rev := add(t, r, "late"); rev <= mine {
+				t.Errorf("Add is revision %d, after %d", rev, mine)
+			}
+			_, err = other.Get("theirs")
+			must(t, err)
+		})
+	}
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

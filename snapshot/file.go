@@ -200,7 +200,7 @@ func adopt[V any](v *Version[V], d decoded[V], prev *Version[V], before, after K
 	if prev != nil {
 		old = prev.Snapshot
 		top = max(top, old.revision)
-		if prev.Published.Revision > v.Published.Revision {
+		if prev.Published.Revision >= v.Published.Revision {
 			v.Published = prev.Published
 		}
 	}
@@ -208,12 +208,15 @@ func adopt[V any](v *Version[V], d decoded[V], prev *Version[V], before, after K
 	r, edited := claim.Revision, true
 	switch {
 	case !d.ours || r < top:
+	case r == v.Published.Revision && claim != v.Published && r > 0:
+		// Another content of that number. If it is what the page says, then the
+		// path has come to lead elsewhere.
 	case before.confirms(claim), after.confirms(claim), v.Published == claim:
 		edited = false
 	case r > before.Published.Revision && r < after.Published.Revision:
 		edited = false // published, and replaced, while it was read
 	case before.isNothing() && after.isNothing():
-		edited = r == v.Published.Revision && r > 0 // another content of that number
+		edited = false
 	}
 	above := max(r, before.Reserved.Revision, after.Reserved.Revision)
 	if edited && (top > 0 || !before.isNothing()) {
