@@ -75,12 +75,12 @@ func (l *Lock) acquireVerified(ctx context.Context, m mode, limit time.Duration)
 	if err := l.prepareDir(); err != nil {
 		return nil, err
 	}
-	take := func() (*flock.Flock, error) { return waits.try(l.path, m, openCreate) }
+	take := func() (*flock.Flock, error) { return waits.try(l.path, m) }
 	if limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
-		pass, err := enterTurnstile(ctx, l.path)
+		pass, err := l.enterTurnstile(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -89,9 +89,10 @@ func (l *Lock) acquireVerified(ctx context.Context, m mode, limit time.Duration)
 	}
 	for vanished := 0; ; {
 		fl, err := take()
-		if errors.Is(err, fs.ErrNotExist) && vanished < maxVanished {
+		missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && l.removeUnfinished(l.dir)
+		if missing && vanished < maxVanished {
 			vanished++
-			if err := l.prepareDir(); err != nil {
+			if err := l.makeLockFile(); err != nil {
 				return nil, err
 			}
 			continue

@@ -25,7 +25,7 @@ func (l *Lock) Close() error {
 	if l.closed.Swap(true) {
 		return nil
 	}
-	_, err := l.removeIfFree(openExisting)
+	_, err := l.removeIfFree()
 	if errors.Is(err, errStillHeld) || errors.Is(err, ErrUnsafe) {
 		return err
 	}
@@ -33,7 +33,7 @@ func (l *Lock) Close() error {
 }
 
 // removeIfFree tells whether it removed the lock file.
-func (l *Lock) removeIfFree(o openMode) (removed bool, err error) {
+func (l *Lock) removeIfFree() (removed bool, err error) {
 	info, err := os.Lstat(l.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
@@ -44,7 +44,7 @@ func (l *Lock) removeIfFree(o openMode) (removed bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("remove lock %q: %w", l.path, err)
 	}
-	fl, err := waits.try(l.path, exclusive, o)
+	fl, err := waits.try(l.path, exclusive)
 	if errors.Is(err, errGaveUp) || errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -95,27 +95,35 @@ func CleanStaleLocks(dir string) ([]string, error) {
 	}
 	// Companions that lost their lock file, to a crash or to somebody's rm, go
 	// too. Only a holder may remove them, so their lock file is made for that.
-	found := make(map[string]openMode)
+	found := make(map[string]bool) // whether the lock file is there
 	for _, e := range entries {
 		name := e.Name()
 		if strings.HasSuffix(name, lockSuffix) {
-			found[name] = openExisting
+			found[name] = true
 			continue
 		}
 		name = strings.TrimSuffix(strings.TrimSuffix(name, queueSuffix), holderSuffix)
 		if _, known := found[name]; !known && strings.HasSuffix(name, lockSuffix) {
-			found[name] = openCreate
+			found[name] = false
 		}
 	}
 	var removed []string
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		path := filepath.Join(dir, name)
-		ok, err := New(path, nil).removeIfFree(found[name])
+		l := New(path, nil)
+		var err error
+		if !found[name] {
+			err = l.makeFile(path)
+		}
+		ok := false
+		if err == nil {
+			ok, err = l.removeIfFree()
+		}
 		if err != nil {
 			errs = append(errs, err)
 		}
-		if ok && found[name] == openExisting {
+		if ok && found[name] {
 			removed = append(removed, path)
 		}
 	}

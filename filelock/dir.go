@@ -6,7 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/machreg/machreg/internal/vfs"
 )
 
 // dirPerm is narrowed by the umask.
@@ -31,6 +34,9 @@ func (l *Lock) prepareDir() error {
 
 func (l *Lock) prepareDirOnce() error {
 	info, err := os.Lstat(l.dir)
+	if errors.Is(err, fs.ErrPermission) && l.removeUnfinished(filepath.Dir(l.dir)) {
+		err = fs.ErrNotExist
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		// Look before creating: a planted link among the ancestors would have the
 		// directory made somewhere else.
@@ -58,27 +64,75 @@ func (l *Lock) prepareDirOnce() error {
 	return nil
 }
 
-// makeDir makes the lock directory and its missing parents. Below a base it makes
-// one level at a time, so that a base that is moved away meanwhile stays away.
+// makeDir makes the lock directory and its missing parents, one level at a time:
+// below a base, so that a base that is moved away meanwhile stays away.
 func (l *Lock) makeDir() error {
-	if l.base == "" {
-		return os.MkdirAll(l.dir, dirPerm)
-	}
-	below, err := filepath.Rel(l.base, l.dir)
-	if err != nil || below == "." || !filepath.IsLocal(below) {
-		return fmt.Errorf("%w: %q is not below %q", errNoBase, l.dir, l.base)
-	}
-	if _, err := os.Stat(l.base); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %q", errNoBase, l.base)
-	} else if err != nil {
-		return err
-	}
-	dir := l.base
-	for name := range strings.SplitSeq(below, string(filepath.Separator)) {
-		dir = filepath.Join(dir, name)
-		if err := os.Mkdir(dir, dirPerm); err != nil && !errors.Is(err, fs.ErrExist) {
+	first := ""
+	if l.base != "" {
+		below, err := filepath.Rel(l.base, l.dir)
+		if err != nil || below == "." || !filepath.IsLocal(below) {
+			return fmt.Errorf("%w: %q is not below %q", errNoBase, l.dir, l.base)
+		}
+		if _, err := os.Stat(l.base); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("%w: %q", errNoBase, l.base)
+		} else if err != nil {
 			return err
 		}
+		first = l.base
+	}
+	var missing []string
+	for dir := l.dir; dir != first; dir = filepath.Dir(dir) {
+		if _, err := os.Lstat(dir); err == nil || filepath.Dir(dir) == dir {
+			break
+		}
+		missing = append(missing, dir)
+	}
+	for _, dir := range slices.Backward(missing) {
+		err := os.Mkdir(dir, dirPerm)
+		if errors.Is(err, fs.ErrPermission) && l.removeUnfinished(filepath.Dir(dir)) {
+			return fs.ErrNotExist // begin again
+		}
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if f, err := vfs.OpenMade(dir); err == nil {
+			l.handOver(f)
+			f.Close()
+		}
+	}
+	return nil
+}
+
+// handOver gives what this process has just made to those who share the data.
+func (l *Lock) handOver(f *os.File) {
+	if l.like == "" {
+		return
+	}
+	if like, err := vfs.OS.Stat(l.like); err == nil {
+		vfs.HandOver(f, like)
+	}
+}
+
+// removeUnfinished removes a directory below the base in which this user can make
+// nothing, if it is empty: its maker did not live to hand it over.
+func (l *Lock) removeUnfinished(dir string) bool {
+	return l.base != "" && l.like != "" && strings.HasPrefix(dir, l.base+string(filepath.Separator)) && os.Remove(dir) == nil
+}
+
+// makeLockFile makes the lock file if it is missing, and its directory.
+func (l *Lock) makeLockFile() error {
+	if err := l.prepareDir(); err != nil {
+		return err
+	}
+	err := l.makeFile(l.path)
+	switch {
+	case errors.Is(err, fs.ErrPermission) && l.removeUnfinished(l.dir), errors.Is(err, fs.ErrNotExist):
+		return nil // the acquisition begins again
+	case err != nil:
+		return explainOpen(l.path, err)
 	}
 	return nil
 }

@@ -34,8 +34,9 @@
 //
 // Three files belong to a lock at path P: P itself, P.queue (the turnstile,
 // for fairness only) and P.holder (who holds it, for messages only). They are
-// created readable and writable as far as the umask allows, so whoever may
-// create files in the lock directory under a shared umask may share the lock.
+// created readable and writable as far as the umask allows, or as
+// [Options].Like says. A lock file that may only be read can be locked all the
+// same, except on network file systems.
 //
 // Linux, macOS, the BSDs, illumos and Windows are supported. AIX and Solaris
 // build on gofrs/flock's emulation with record locks, where the holders within
@@ -78,6 +79,12 @@ type Options struct {
 	// directory is missing and elsewhere, the error matches [os.ErrNotExist]. Empty
 	// means that all missing parents of the lock directory are made.
 	Base string
+
+	// Like, if not empty, is the directory of the data that the lock is for. What
+	// an acquisition makes is for those who may write there: it gets that
+	// directory's group and permission bits and, if root makes it, its owner, as
+	// far as the system allows. Empty leaves all that to the umask.
+	Like string
 }
 
 // Lock is a named place to lock. It holds nothing itself: each acquisition
@@ -87,6 +94,7 @@ type Lock struct {
 	path    string // absolute if the working directory could be told
 	dir     string
 	base    string // as dir; or empty
+	like    string // as dir; or empty
 	timeout time.Duration
 	program string
 
@@ -110,6 +118,9 @@ func New(path string, opts *Options) *Lock {
 	}
 	if opts.Base != "" {
 		l.base = absolute(opts.Base)
+	}
+	if opts.Like != "" {
+		l.like = absolute(opts.Like)
 	}
 	if l.timeout == 0 {
 		l.timeout = DefaultTimeout

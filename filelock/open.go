@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"github.com/gofrs/flock"
 )
@@ -17,18 +18,27 @@ var ErrUnsafe = errors.New("not safe to lock")
 // umask and of the lock directory, not of this package.
 const filePerm fs.FileMode = 0o666
 
-// openMode says whether a missing lock file is created.
-type openMode uint8
+// makeFile makes the lock file at path, or a companion, if it is missing. The
+// file is at the path before it has its permissions: a process that dies between
+// the two leaves those that the umask gave it, with which it can be locked unless
+// the umask keeps others from reading.
+func (l *Lock) makeFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, filePerm)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l.handOver(f)
+	return f.Close()
+}
 
-const (
-	openCreate openMode = iota
-	openExisting
-)
-
-// tryOpen opens the file and tries to lock it. Not ok and no error means that
+// tryOpen opens the file and tries to lock it; a missing one is an error that
+// matches [fs.ErrNotExist]. Not ok and no error means that
 // the lock is taken; the returned Flock is then closed and opens the file in the
 // same way when it is locked again.
-func tryOpen(path string, m mode, o openMode) (_ *flock.Flock, ok bool, err error) {
+func tryOpen(path string, m mode) (_ *flock.Flock, ok bool, err error) {
 	if followsLinks {
 		info, err := os.Lstat(path)
 		if err == nil {
@@ -38,18 +48,12 @@ func tryOpen(path string, m mode, o openMode) (_ *flock.Flock, ok bool, err erro
 			return nil, false, err
 		}
 	}
-	// Opening without O_CREATE comes second, because a system that protects files
-	// in sticky directories refuses O_CREATE for an existing file of another user.
-	// A file that may only be read can still be locked shared.
-	flags := [...]int{os.O_RDWR | os.O_CREATE, os.O_RDWR, os.O_RDONLY}
-	use := flags[:2]
-	if m == shared {
-		use = flags[:3]
-	}
-	if o == openExisting {
-		use = use[1:]
-	}
-	for _, flag := range use {
+	for _, flag := range []int{os.O_RDWR, os.O_RDONLY} {
+		// A file that may only be read can still be locked: shared by who may read
+		// it, exclusively by who might replace it. fcntl allows that to neither.
+		if flag == os.O_RDONLY && m == exclusive && (processWideLocks || !mayWrite(filepath.Dir(path))) {
+			break
+		}
 		fl := flock.New(path, flock.SetFlag(flag|openFlags), flock.SetPermissions(filePerm))
 		ok, tryErr := retryInterrupted(func() (bool, error) {
 			if m == shared {
@@ -63,7 +67,7 @@ func tryOpen(path string, m mode, o openMode) (_ *flock.Flock, ok bool, err erro
 		if isBusy(tryErr) {
 			return fl, false, nil
 		}
-		if err == nil || !errors.Is(tryErr, fs.ErrNotExist) {
+		if err == nil {
 			err = tryErr
 		}
 		if !errors.Is(tryErr, fs.ErrPermission) && !isReadOnly(tryErr) {

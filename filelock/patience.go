@@ -75,7 +75,7 @@ func (p *patience) lost(ctx context.Context) bool {
 // waits for them. Any outcome but a taken lock, such as a missing file, is for the
 // acquisition to meet.
 func lockIsFree(path string) bool {
-	fl, err := waits.try(path, exclusive, openExisting)
+	fl, err := waits.try(path, exclusive)
 	if err == nil {
 		_ = waits.release(path, fl)
 	}

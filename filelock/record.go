@@ -164,7 +164,13 @@ func (h *Held) writeRecord() error {
 			}
 		}
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|openFlags, filePerm)
+	f, err := os.OpenFile(path, os.O_WRONLY|openFlags, 0)
+	if errors.Is(err, fs.ErrPermission) && removeCompanion(path) == nil {
+		err = fs.ErrNotExist // the record of another user, who has not the lock
+	}
+	if errors.Is(err, fs.ErrNotExist) && h.lock.makeFile(path) == nil {
+		f, err = os.OpenFile(path, os.O_WRONLY|openFlags, 0)
+	}
 	if err != nil {
 		return unsafeOnly(path, err)
 	}

@@ -36,6 +36,11 @@ func removeLocked(path string, release func() error) error {
 	return errors.Join(os.Remove(path), release())
 }
 
+// mayWrite reports whether this process may make and remove files in dir.
+func mayWrite(dir string) bool {
+	return unix.Access(dir, unix.W_OK|unix.X_OK) == nil
+}
+
 func writableByOthers(info os.FileInfo) bool {
 	return info.Mode().Perm()&0o002 != 0
 }

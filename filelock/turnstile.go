@@ -3,6 +3,7 @@ package filelock
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sync/atomic"
 
 	"github.com/gofrs/flock"
@@ -37,16 +38,19 @@ type turnstilePass struct {
 	fl   *flock.Flock // nil: went around it
 }
 
-// enterTurnstile returns errGaveUp if ctx ended meanwhile and the lock at path is
-// taken.
-func enterTurnstile(ctx context.Context, path string) (turnstilePass, error) {
+// enterTurnstile returns errGaveUp if ctx ended meanwhile and the lock is taken.
+func (l *Lock) enterTurnstile(ctx context.Context) (turnstilePass, error) {
 	if turnstileOff.Load() {
 		return turnstilePass{}, nil
 	}
-	queue := path + queueSuffix
-	fl, err := waits.wait(ctx, queue, exclusive, &patience{path: path})
+	queue := l.path + queueSuffix
+	p := &patience{path: l.path}
+	fl, err := waits.wait(ctx, queue, exclusive, p)
+	if errors.Is(err, fs.ErrNotExist) && l.makeFile(queue) == nil {
+		fl, err = waits.wait(ctx, queue, exclusive, p)
+	}
 	switch {
-	case errors.Is(err, errGaveUp) && errors.Is(ctx.Err(), context.DeadlineExceeded) && lockIsFree(path):
+	case errors.Is(err, errGaveUp) && errors.Is(ctx.Err(), context.DeadlineExceeded) && lockIsFree(l.path):
 		// There is no time left to be sure that the turnstile is held in vain, but
 		// a free lock is no reason to fail.
 		return turnstilePass{}, nil

@@ -135,9 +135,9 @@ func (t *waitTable) order() {
 }
 
 // try returns the locked file, or errGaveUp if the lock is taken.
-func (t *waitTable) try(path string, m mode, o openMode) (*flock.Flock, error) {
+func (t *waitTable) try(path string, m mode) (*flock.Flock, error) {
 	if !processWideLocks {
-		fl, ok, err := tryOpen(path, m, o)
+		fl, ok, err := tryOpen(path, m)
 		if err != nil || ok {
 			return fl, err
 		}
@@ -161,7 +161,7 @@ func (t *waitTable) try(path string, m mode, o openMode) (*flock.Flock, error) {
 	if busy {
 		return nil, errGaveUp
 	}
-	fl, ok, err := tryOpen(path, exclusive, o)
+	fl, ok, err := tryOpen(path, exclusive)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +202,7 @@ func (t *waitTable) wait(ctx context.Context, path string, m mode, p *patience) 
 		return nil, err
 	}
 	if h == nil {
-		fl, ok, err := tryOpen(path, m, openCreate)
+		fl, ok, err := tryOpen(path, m)
 		if err != nil {
 			return nil, err
 		}

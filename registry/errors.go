@@ -35,6 +35,9 @@ var (
 	ErrCorrupt = snapshot.ErrCorrupt
 	// ErrMissing is a file that was there and is gone.
 	ErrMissing = snapshot.ErrMissing
+	// ErrProtected is a write to a file that its permission bits let no user
+	// write.
+	ErrProtected = snapshot.ErrProtected
 	// ErrClosed is a call on a registry after Close.
 	ErrClosed = errors.New("registry is closed")
 	// ErrReadOnly is a write to a registry opened with Options.ReadOnly.

@@ -46,12 +46,13 @@ func (s *fileStore[V]) siteAt(route vfs.Route) *site[V] {
 		target:  target,
 		binding: binding,
 		file: snapshot.NewFile(s.path, target, s.codec, snapshot.FileOptions{
-			MaxSize:        s.opts.MaxSize,
-			SplitHardLinks: s.opts.SplitHardLinks,
-			TempDir:        lockDir,
-			FS:             s.opts.FS,
+			MaxSize:          s.opts.MaxSize,
+			SplitHardLinks:   s.opts.SplitHardLinks,
+			ReplaceProtected: s.opts.ReplaceProtected,
+			TempDir:          lockDir,
+			FS:               s.opts.FS,
 		}),
-		lock: filelock.New(lockIn(lockDir, target), &filelock.Options{Timeout: s.opts.LockTimeout, Program: s.opts.Program, Base: base}),
+		lock: filelock.New(lockIn(lockDir, target), &filelock.Options{Timeout: s.opts.LockTimeout, Program: s.opts.Program, Base: base, Like: filepath.Dir(target)}),
 		page: newPage(filepath.Join(lockDir, filepath.Base(target)+page.Suffix), binding),
 	}
 	at.page.NoOddPhase = weakPage
@@ -131,8 +132,12 @@ func (s *fileStore[V]) makeParents(target string) error {
 		dir = filepath.Dir(dir)
 	}
 	for i := len(missing) - 1; i >= 0; i-- {
-		if err := fsys.Mkdir(missing[i], 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := fsys.Mkdir(missing[i], 0o777)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("make the registry's directory: %w", err)
+		}
+		if err == nil {
+			vfs.GiveToOwner(fsys, missing[i])
 		}
 	}
 	for dir := filepath.Dir(target); ; dir = filepath.Dir(dir) {
@@ -154,6 +159,9 @@ func (s *fileStore[V]) isUntouched(at *site[V]) (bool, error) {
 		return false, nil
 	}
 	_, err := os.Lstat(filepath.Dir(at.lock.Path()))
+	if errors.Is(err, fs.ErrPermission) {
+		return false, nil // taking the lock tells more
+	}
 	if err == nil {
 		_, err = s.opts.FS.Stat(filepath.Dir(at.target))
 	}

@@ -42,6 +42,9 @@ type Options struct {
 	// SplitHardLinks lets a write detach the path from the file's other names;
 	// by default a file with several hard links is not written.
 	SplitHardLinks bool
+	// ReplaceProtected lets a write replace a file whose permission bits let no
+	// user write it (chmod a-w); by default that is [ErrProtected].
+	ReplaceProtected bool
 	// Program is what this process is called in the errors of those that wait
 	// for it; empty is the base name of os.Args[0].
 	Program string

@@ -28,6 +28,9 @@ var (
 	// ErrHardLinks is a registry file with several names, which a rewrite
 	// would tear apart.
 	ErrHardLinks = errors.New("registry file has several hard links")
+	// ErrProtected is a registry file whose permission bits let no user write
+	// it.
+	ErrProtected = errors.New("registry file is write-protected")
 )
 
 // FileOptions is how a [File] treats the disk; the zero value is the default.
@@ -37,6 +40,8 @@ type FileOptions struct {
 	MaxSize int64
 	// SplitHardLinks lets a write detach the path from its other names.
 	SplitHardLinks bool
+	// ReplaceProtected lets a write replace a file that no user may write.
+	ReplaceProtected bool
 	// TempDir is where a new version is written before it is renamed into
 	// place, if that can be done there; otherwise, and by default, it is
 	// written beside the file. Whoever watches the file's directory then sees

@@ -34,7 +34,7 @@ func TestModeKept(t *testing.T) {
 	old := unix.Umask(0o077)
 	defer unix.Umask(old)
 	dir := t.TempDir()
-	f := fileIn(t, dir, snapshot.FileOptions{})
+	f := fileIn(t, dir, snapshot.FileOptions{ReplaceProtected: true})
 	v := mustReplace(t, f, load(t, f, nil), realistic(0))
 	if got := mode(t, f.Path()); got != 0o600 {
 		t.Errorf("a new file has mode %v, want what the umask leaves of 0644", got)
@@ -48,6 +48,41 @@ func TestModeKept(t *testing.T) {
 		v = mustReplace(t, f, v, realistic(i))
 		if got := mode(t, f.Path()); got != want {
 			t.Errorf("mode %v after a write, want %v", got, want)
+		}
+	}
+}
+
+// A file that no user may write is not replaced by a rename, for which no
+// permission to it is asked.
+func TestProtected(t *testing.T) {
+	f := fileIn(t, t.TempDir(), snapshot.FileOptions{})
+	v := mustReplace(t, f, load(t, f, nil), realistic(0))
+	for _, m := range []os.FileMode{0o444, 0o400, 0o000} {
+		if err := os.Chmod(f.Path(), m); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := replace(t, f, v, realistic(1)); !errors.Is(err, snapshot.ErrProtected) || !strings.Contains(err.Error(), f.Path()) {
+			t.Errorf("a write to a file of mode %v: %v, want ErrProtected and its path", m, err)
+		}
+	}
+	edit := v.Snapshot.Edit()
+	edit.Apply(put(t, machines(t), "a", machine{Type: "local"}))
+	for _, m := range []os.FileMode{0o600, 0o020} { // protected after it was looked at
+		if err := os.Chmod(f.Path(), m); err != nil {
+			t.Fatal(err)
+		}
+		p, err := f.Prepare(v, edit.Snapshot())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(f.Path(), 0o400); err != nil {
+			t.Fatal(err)
+		}
+		if err := fence(p, v); !errors.Is(err, snapshot.ErrChanged) && !errors.Is(err, snapshot.ErrProtected) {
+			t.Errorf("Fence of a file that is protected meanwhile = %v, want ErrChanged or ErrProtected", err)
+		}
+		if err := p.Discard(); err != nil {
+			t.Error(err)
 		}
 	}
 }

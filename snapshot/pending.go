@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"strconv"
+	"syscall"
 
 	"github.com/machreg/machreg/internal/vfs"
 )
@@ -49,7 +50,7 @@ func (f *File[V]) Prepare(prev *Version[V], next *Snapshot[V]) (*Pending[V], err
 	if err != nil || !prev.exists { // Fence has the say on what does not agree
 		like = prev.info
 	}
-	if err := f.checkLinks(like); err != nil {
+	if err := f.checkReplaceable(like); err != nil {
 		return nil, err
 	}
 	perm := fs.FileMode(0o644)
@@ -124,6 +125,8 @@ func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
 		if info, err = p.orderAfter(prev.info.ModTime, info); err != nil {
 			return err
 		}
+	} else if info, err = p.giveToOwner(info); err != nil {
+		return err
 	}
 	// Whatever this handle was told about its own writes: what others were
 	// promised is in the version that this one replaces.
@@ -135,33 +138,54 @@ func (p *Pending[V]) fill(prev *Version[V], next *Snapshot[V]) error {
 }
 
 // keepAttributes gives the temporary file, which is as in have, the owner and
-// mode of the one it replaces.
+// mode of the one it replaces. What the system refuses to set is no reason not to
+// write: ids that a user namespace does not map, file systems without modes. But
+// the file is never open to more users than before.
 func (p *Pending[V]) keepAttributes(have vfs.Info) (vfs.Info, error) {
 	want := p.like
 	mode := want.Mode.Perm()
 	if have.UID != want.UID || have.GID != want.GID {
 		err := p.temp.Chown(want.UID, want.GID)
-		if errors.Is(err, fs.ErrPermission) { // the group may be had without the owner
+		if isRefused(err) { // the group may be had without the owner
 			err = p.temp.Chown(-1, want.GID)
 		}
-		if err != nil && !errors.Is(err, fs.ErrPermission) {
+		if err != nil && !isRefused(err) {
 			return have, err
 		}
 		if have, err = p.temp.Stat(); err != nil {
 			return have, err
 		}
 		if have.GID != want.GID {
-			mode = mode&^0o070 | mode&0o007<<3&mode
+			mode = vfs.WithoutGroup(mode)
 		}
 	}
 	// After chown, which clears bits; the umask may have taken some as well.
-	if have.Mode.Perm() != mode {
-		if err := p.temp.Chmod(mode); err != nil {
-			return have, err
-		}
-		return p.temp.Stat()
+	if have.Mode.Perm() == mode {
+		return have, nil
 	}
-	return have, nil
+	if err := p.temp.Chmod(mode); err != nil && (!isRefused(err) || have.Mode.Perm()&^mode != 0) {
+		return have, err
+	}
+	return p.temp.Stat()
+}
+
+// isRefused recognises a chown or chmod that this process, this file system or
+// this system does not allow.
+func isRefused(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported)
+}
+
+// giveToOwner gives a registry file that root makes to the owner of its
+// directory.
+func (p *Pending[V]) giveToOwner(have vfs.Info) (vfs.Info, error) {
+	dir, err := p.file.fs.Stat(p.file.dir)
+	if err != nil || !vfs.BelongsTo(have, dir) {
+		return have, nil
+	}
+	if err := p.temp.Chown(dir.UID, dir.GID); err != nil {
+		return have, nil
+	}
+	return p.temp.Stat()
 }
 
 // orderAfter makes the temporary file's modification time come after that of
@@ -228,7 +252,7 @@ func (p *Pending[V]) Fence(prev *Version[V]) error {
 			info.Mode != p.like.Mode, info.UID != p.like.UID, info.GID != p.like.GID:
 			return ErrChanged
 		}
-		if err := f.checkLinks(info); err != nil {
+		if err := f.checkReplaceable(info); err != nil {
 			return err
 		}
 	}
@@ -300,11 +324,16 @@ func (p *Pending[V]) Discard() error {
 // durable, if it was opened before: it is then told of every failure since.
 func (f *File[V]) OpenDir() (vfs.Dir, error) { return f.fs.OpenDir(f.dir) }
 
-func (f *File[V]) checkLinks(info vfs.Info) error {
-	if info.Links <= 1 || f.opts.SplitHardLinks {
-		return nil
+// checkReplaceable refuses to replace a file that is not meant to be. Renaming
+// over it would ask for no permission to the file itself.
+func (f *File[V]) checkReplaceable(info vfs.Info) error {
+	switch {
+	case info.Links > 1 && !f.opts.SplitHardLinks:
+		return fmt.Errorf("write registry file %q: %w (%d): a rewrite would leave the others behind; remove them, or set SplitHardLinks", f.path, ErrHardLinks, info.Links)
+	case info != (vfs.Info{}) && info.Mode&0o222 == 0 && !f.opts.ReplaceProtected:
+		return fmt.Errorf("write registry file %q: %w (mode %v): make it writable (chmod u+w), or set ReplaceProtected", f.path, ErrProtected, info.Mode)
 	}
-	return fmt.Errorf("write registry file %q: %w (%d): a rewrite would leave the others behind; remove them, or set SplitHardLinks", f.path, ErrHardLinks, info.Links)
+	return nil
 }
 
 // fileWriter writes to a file that will be synced, and remembers the head.

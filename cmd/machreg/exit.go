@@ -103,6 +103,7 @@ var hints = []struct {
 	{registry.ErrLockTimeout, "\"machreg lock status\" shows who holds the lock; --lock-timeout waits longer"},
 	{filelock.ErrUnsafe, "nobody else may be able to replace the lock: check who may write to that directory, and that it is not a link"},
 	{snapshot.ErrHardLinks, "make the registry a file of its own: cp it to a new name and mv that over it"},
+	{snapshot.ErrProtected, "\"chmod u+w\" the file, if it may be changed"},
 	{registry.ErrMissing, "somebody removed the file while it was in use; put it back, or run the command again to start a new one"},
 	{fs.ErrPermission, "check with \"ls -ld\" who may read the file and write to its directory, or name another one with --file"},
 }

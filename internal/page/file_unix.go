@@ -20,18 +20,14 @@ const openFlags = unix.O_NOFOLLOW | unix.O_NONBLOCK
 func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
 
 // shareLikeLock lets those write the new page who can take the lock, and no
-// other user. A group that cannot be given gets no rights.
+// other user.
 func (p *Page) shareLikeLock(f *os.File) error {
-	mode := fs.FileMode(0o644)
-	if lock, err := vfs.OS.Lstat(p.lock); err == nil {
-		mode = lock.Mode.Perm()&0o666 | 0o400
-		if have, err := vfs.OS.Lstat(f.Name()); err != nil {
-			return err
-		} else if have.GID != lock.GID && f.Chown(-1, lock.GID) != nil {
-			mode &^= 0o060
-		}
+	lock, err := vfs.OS.Lstat(p.lock)
+	if err != nil {
+		return f.Chmod(0o644)
 	}
-	return f.Chmod(mode)
+	vfs.HandOver(f, lock)
+	return nil
 }
 
 // trust refuses a page that a user can write who cannot take the lock: in a

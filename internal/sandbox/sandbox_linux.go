@@ -55,23 +55,24 @@ func Enter(t *testing.T, need Need) bool {
 func namespaces(cmd *exec.Cmd, need Need) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	if need == Mounts && os.Getuid() != 0 {
-		UserNamespace(cmd)
+		Rootless(cmd, os.Geteuid(), os.Getegid())
 	}
 	return cmd
 }
 
-// UserNamespace has cmd start as root of a user namespace that maps no other id,
-// as the processes of a rootless container.
-func UserNamespace(cmd *exec.Cmd) {
+// Rootless has cmd start as root of a user namespace, which is uid and gid
+// outside and knows no other id, as the processes of a rootless container.
+func Rootless(cmd *exec.Cmd, uid, gid int) {
 	a := attributes(cmd)
 	a.Cloneflags |= syscall.CLONE_NEWUSER
-	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
+	a.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}}
+	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: gid, Size: 1}}
+	a.Credential = &syscall.Credential{NoSetGroups: true}
 }
 
-// As has cmd start as another user, in one group.
-func As(cmd *exec.Cmd, uid, gid uint32) {
-	attributes(cmd).Credential = &syscall.Credential{Uid: uid, Gid: gid, Groups: []uint32{gid}}
+// As has cmd start as another user, whose first group is gid.
+func As(cmd *exec.Cmd, uid, gid uint32, groups ...uint32) {
+	attributes(cmd).Credential = &syscall.Credential{Uid: uid, Gid: gid, Groups: append(groups, gid)}
 }
 
 func attributes(cmd *exec.Cmd) *syscall.SysProcAttr {
