@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/machreg/machreg/filelock"
 )
@@ -25,6 +26,7 @@ func TestBaseMovedMeanwhile(t *testing.T) {
 	stop := make(chan struct{})
 	var moving sync.WaitGroup
 	moving.Go(func() {
+		rounds := 0
 		for {
 			select {
 			case <-stop:
@@ -45,10 +47,13 @@ func TestBaseMovedMeanwhile(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			if rounds++; rounds%2 == 0 {
+				time.Sleep(time.Millisecond) // as long as an acquisition takes on a busy machine
+			}
 		}
 	})
 	locked, missing := 0, 0
-	for range 2000 {
+	for n := 0; n < 2000 || locked == 0 || missing == 0; n++ {
 		h, err := l.Lock(t.Context())
 		switch {
 		case err == nil:
@@ -62,7 +67,5 @@ func TestBaseMovedMeanwhile(t *testing.T) {
 	}
 	close(stop)
 	moving.Wait()
-	if locked == 0 || missing == 0 {
-		t.Errorf("locked %d times, base missing %d times, want both", locked, missing)
-	}
+	t.Logf("locked %d times, base missing %d times", locked, missing)
 }
