@@ -11,11 +11,14 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 
+	"github.com/machreg/machreg/internal/vfs"
+	"github.com/machreg/machreg/internal/vfs/errorfs"
 	"github.com/machreg/machreg/registry"
 	"github.com/machreg/machreg/snapshot"
 )
@@ -336,6 +339,35 @@ func TestTreesOfLinks(t *testing.T) {
 					t.Errorf("Health() = %v", err)
 				}
 			})
+		}
+	}
+}
+
+// The system follows links one after the other. A look that has read a link just
+// before it is turned finds nothing, if the old directory is removed at once;
+// the registry was there all the time.
+func TestLookBetweenSwapAndRemoval(t *testing.T) {
+	m := newConfigMount(t, handWritten(t, "a"))
+	disk := errorfs.Wrap(vfs.OS)
+	miss := func() *errorfs.Injection {
+		return disk.Inject(errorfs.Plan{
+			Match: func(op errorfs.Op) bool { return op.Kind == errorfs.Open && op.Path == m.path() },
+			Fault: errorfs.Fail(syscall.ENOENT),
+		})
+	}
+	atOpen := miss()
+	r := open(t, m.path(), &registry.Options{Refresh: registry.RefreshNever, ReadOnly: true, FS: disk})
+	if !r.Snapshot().Holds("a") {
+		t.Error("a registry that was there is opened as an empty one")
+	}
+	m.put(t, handWritten(t, "b"))
+	atRefresh := miss()
+	if snap, err := r.Latest(t.Context()); err != nil || !snap.Holds("b") {
+		t.Errorf("Latest = %v, %v, want the new content", snap, err)
+	}
+	for _, i := range []*errorfs.Injection{atOpen, atRefresh} {
+		if i.Fired() != 1 {
+			t.Errorf("the fault struck %d times, want once", i.Fired())
 		}
 	}
 }
