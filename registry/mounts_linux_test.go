@@ -458,3 +458,35 @@ func TestLinksOfProc(t *testing.T) {
 		}
 	}
 }
+
+// One directory that the path leads over twice, under two names, is watched
+// once: events for what is in it come under one of them.
+func TestOneDirectoryUnderTwoNames(t *testing.T) {
+	if !sandbox.Enter(t, sandbox.Mounts) {
+		return
+	}
+	for _, names := range [][2]string{{"a", "b"}, {"b", "a"}} {
+		t.Run(names[0]+" to "+names[1], func(t *testing.T) {
+			base := t.TempDir()
+			first, second := filepath.Join(base, names[0]), filepath.Join(base, names[1])
+			must(t, os.Mkdir(first, 0o755))
+			must(t, os.Mkdir(second, 0o755))
+			sandbox.Bind(t, first, second)
+			put := func(n int, name string) {
+				must(t, os.Mkdir(filepath.Join(base, strconv.Itoa(n)), 0o755))
+				mustWrite(t, filepath.Join(base, strconv.Itoa(n), "machines.json"), string(handWritten(t, name)))
+				turnLink(t, filepath.Join(first, "current"), filepath.Join(base, strconv.Itoa(n)))
+			}
+			put(0, "first")
+			must(t, os.Symlink(filepath.Join(second, "current", "machines.json"), filepath.Join(first, "machines.json")))
+			r := open(t, filepath.Join(first, "machines.json"), &registry.Options{PollInterval: never})
+			needEvents(t, r)
+			next := steps(t, r.Watch(t.Context()))
+			for n := range 20 {
+				name := fmt.Sprintf("m-%d", n)
+				put(n+1, name)
+				follows(t, r, next, name)
+			}
+		})
+	}
+}
