@@ -198,7 +198,7 @@ func TestSwapsLeaveNothing(t *testing.T) {
 	m := newConfigMount(t, mustRead(t, original))
 	r := open(t, m.path(), &registry.Options{PollInterval: never})
 	needEvents(t, r)
-	next := steps(t, r.Watch(t.Context()))
+	next := steps(t, r.Watch(bounded(t)))
 	swap := func(i int) {
 		name := fmt.Sprintf("m-%d", i%100)
 		if i%2 == 1 {
@@ -258,7 +258,7 @@ func TestReadOnlyMount(t *testing.T) {
 				o.ReadOnly = readOnly
 				r := open(t, path, &o)
 				handles = append(handles, r)
-				nexts = append(nexts, steps(t, r.Watch(t.Context())))
+				nexts = append(nexts, steps(t, r.Watch(bounded(t))))
 			}
 			for i := range long(50) {
 				name := fmt.Sprintf("m-%d", i)
@@ -404,7 +404,7 @@ func TestOverlay(t *testing.T) {
 			path := filepath.Join(merged, "machines.json")
 			r := open(t, path, &registry.Options{PollInterval: 10 * time.Millisecond})
 			reader := open(t, path, &registry.Options{PollInterval: 10 * time.Millisecond, ReadOnly: true})
-			next := steps(t, reader.Watch(t.Context()))
+			next := steps(t, reader.Watch(bounded(t)))
 			if edit == "in place" {
 				mustWrite(t, path, string(handWritten(t, "image", "edited")))
 				follows(t, reader, next, "edited")
@@ -481,7 +481,7 @@ func TestOneDirectoryUnderTwoNames(t *testing.T) {
 			must(t, os.Symlink(filepath.Join(second, "current", "machines.json"), filepath.Join(first, "machines.json")))
 			r := open(t, filepath.Join(first, "machines.json"), &registry.Options{PollInterval: never})
 			needEvents(t, r)
-			next := steps(t, r.Watch(t.Context()))
+			next := steps(t, r.Watch(bounded(t)))
 			for n := range 20 {
 				name := fmt.Sprintf("m-%d", n)
 				put(n+1, name)

@@ -169,7 +169,7 @@ func TestConfigMountByEvent(t *testing.T) {
 					warned := &warnings{}
 					r := open(t, m.path(), &registry.Options{PollInterval: never, ReadOnly: readOnly, Logger: slog.New(warned)})
 					needEvents(t, r)
-					next := steps(t, r.Watch(t.Context()))
+					next := steps(t, r.Watch(bounded(t)))
 					for i := range long(200) {
 						name := fmt.Sprintf("m-%d", i)
 						m.put(t, make(name))
@@ -325,7 +325,7 @@ func TestTreesOfLinks(t *testing.T) {
 				path := base + "/" + tree.path // "x/.." is not to be cleaned away
 				r := open(t, path, &registry.Options{PollInterval: never})
 				needEvents(t, r)
-				next := steps(t, r.Watch(t.Context()))
+				next := steps(t, r.Watch(bounded(t)))
 				for n := range 30 {
 					name := fmt.Sprintf("m-%d", n)
 					update(n+2, name)
@@ -370,4 +370,11 @@ func TestLookBetweenSwapAndRemoval(t *testing.T) {
 			t.Errorf("the fault struck %d times, want once", i.Fired())
 		}
 	}
+}
+
+// bounded ends a watch to which nothing comes: without it the test would hang.
+func bounded(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(long(1))*time.Minute)
+	t.Cleanup(cancel)
+	return ctx
 }
