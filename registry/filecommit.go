@@ -51,7 +51,7 @@ func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply fun
 		s.letGoLocked()
 		s.release()
 	}()
-	for n := range commitAttempts {
+	for n := 0; n < commitAttempts; {
 		c := commit[V]{store: s, site: s.site.Load(), deadline: deadline}
 		snap, err := c.run(ctx, apply)
 		if err == nil {
@@ -62,9 +62,21 @@ func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply fun
 			return snap, err
 		}
 		again := errors.Is(err, snapshot.ErrChanged) || errors.Is(err, filelock.ErrReplaced) || errors.Is(err, errMoved)
+		gone := errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrInDoubt)
+		if !again && !gone {
+			return snap, err
+		}
+		// Whoever turns the path may do so more often than a commit can be made,
+		// and remove what is left behind under it.
+		moved := s.relocate() == nil && s.site.Load() != c.site
+		if moved && ctx.Err() == nil && time.Now().Before(deadline) {
+			s.counts.restarts.Add(1)
+			continue
+		}
 		if !again {
 			return snap, err
 		}
+		n++
 		s.counts.restarts.Add(1)
 		// A second writer, let in by a lock file that was deleted, is in its
 		// last steps; it holds what this one wants for a rename or two.

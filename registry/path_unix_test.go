@@ -348,3 +348,36 @@ func countLinks(t *testing.T, dir string) (n int) {
 	}
 	return n
 }
+
+// Where the system says that a path leads nowhere, a registry cannot be made
+// there: what a first write would make at a place that the text of the links
+// suggests is no registry that anybody finds by the path.
+func TestFirstWriteIsWhereThePathLeads(t *testing.T) {
+	for name, to := range map[string]string{
+		"through a directory that is not there": "missing/../machines.json",
+		"a directory by its spelling":           "machines.json/",
+		"a directory's own entry":               "machines.json/.",
+		"through a file":                        "file/../machines.json",
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := t.TempDir()
+			mustWrite(t, filepath.Join(base, "file"), "")
+			path := filepath.Join(base, "link.json")
+			must(t, os.Symlink(to, path))
+			before := everything(t, base)
+			r, err := registry.OpenMachines(path, nil)
+			if err == nil {
+				defer r.Close()
+				_, err = r.Add(t.Context(), machineOf("a"))
+				if err == nil {
+					if again := open(t, path, nil); !again.Snapshot().Holds("a") {
+						t.Errorf("Add is acknowledged, and who opens the path does not find it; there is %q", everything(t, base))
+					}
+				}
+			}
+			if after := everything(t, base); err != nil && fmt.Sprint(after) != fmt.Sprint(before) {
+				t.Errorf("after %v there is %q, want %q", err, after, before)
+			}
+		})
+	}
+}

@@ -71,10 +71,56 @@ func TestWakeLatency(t *testing.T) {
 						waits = append(waits, time.Duration(at-returned))
 					}
 				}
-				slices.Sort(waits)
-				at := func(percent int) time.Duration { return waits[(len(waits)-1)*percent/100] }
-				t.Logf("%d commits, %d arrivals: p50 %v, p99 %v, max %v", commits, len(waits), at(50), at(99), at(100))
+				logWaits(t, commits, waits)
 			})
 		}
 	}
+}
+
+// TestWakeLatencyOfMounts measures the time from the swap of a configuration
+// mount's link to the change arriving in Watch. It demands only that every
+// content arrives at every watcher, one by one.
+func TestWakeLatencyOfMounts(t *testing.T) {
+	swaps := 20
+	if longRun {
+		swaps = 500
+	}
+	for _, keep := range []bool{false, true} {
+		for _, watchers := range []int{1, 20} {
+			t.Run(fmt.Sprintf("old directory kept=%t/watchers=%d", keep, watchers), func(t *testing.T) {
+				original := newPath(t)
+				source := open(t, original, nil)
+				add(t, source, "first")
+				m := newConfigMount(t, mustRead(t, original))
+				m.keep = keep
+				var children []*child
+				for range watchers {
+					c := startChild(t, roleWake, m.path())
+					c.read("watching")
+					children = append(children, c)
+				}
+				var waits []time.Duration
+				for i := range swaps {
+					rev := add(t, source, fmt.Sprintf("m-%d", i))
+					m.put(t, mustRead(t, original))
+					for _, c := range children {
+						var seen registry.Revision
+						var at int64
+						if _, err := fmt.Sscan(c.read("saw"), &seen, &at); err != nil || seen != rev {
+							t.Fatalf("a watcher saw revision %d, %v, want %d", seen, err, rev)
+						}
+						waits = append(waits, time.Duration(at-m.swapped.UnixNano()))
+					}
+				}
+				logWaits(t, swaps, waits)
+			})
+		}
+	}
+}
+
+func logWaits(t *testing.T, changes int, waits []time.Duration) {
+	t.Helper()
+	slices.Sort(waits)
+	at := func(percent int) time.Duration { return waits[(len(waits)-1)*percent/100] }
+	t.Logf("%d changes, %d arrivals: p50 %v, p99 %v, max %v", changes, len(waits), at(50), at(99), at(100))
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,52 +20,71 @@ import (
 // directories: a watch on the file would follow the old version when a new one
 // is renamed over it.
 //
-// It may be without a working watch at any time (no inotify instance left, a
-// directory deleted); check then tries again. A nil watcher never signals.
+// It may be without a working watch of some or all of them at any time (no
+// inotify instance left, a directory deleted); check then tries again. A nil
+// watcher never signals.
 type watcher struct {
 	log     *slog.Logger
 	changes chan struct{} // of one place: a signal stands for any number of events
-	done    chan struct{} // closed by Close
 
-	mu      sync.Mutex
-	names   map[string]bool     // cleaned paths whose events count
-	dirs    map[string]vfs.Info // their directories; as they were when the watch began
-	events  *fsnotify.Watcher   // nil without a working watch
+	mu sync.Mutex
+	// names are base names, of which events count: one directory that two
+	// elements of the path lead to is watched once, and has one path in events.
+	names   map[string]bool
+	dirs    map[string]identity // their directories; as they were when the watch began
+	lost    bool                // one of dirs is no longer watched
 	mode    Mode
+	events  *events // nil without a working watch
 	closed  bool
 	readers sync.WaitGroup
+	ending  sync.WaitGroup // of the watch before this one
+}
+
+// identity is which directory is watched; the zero value is none.
+type identity struct{ device, inode uint64 }
+
+// events is a watch of some directories. It is replaced as a whole: what
+// fsnotify does where a directory is moved and removed while another is added
+// can block.
+type events struct {
+	*fsnotify.Watcher
+	stop chan struct{} // closed before the watcher is
 }
 
 // newEvents is replaced by the tests that take watches away.
 var newEvents = fsnotify.NewWatcher
 
 func watch(route vfs.Route, log *slog.Logger) *watcher {
-	w := &watcher{log: log, changes: make(chan struct{}, 1), done: make(chan struct{})}
+	w := &watcher{log: log, changes: make(chan struct{}, 1)}
 	w.follow(route)
 	return w
 }
 
-// follow makes the watch one of a route, if it is not.
+// follow makes the watch one of a route, if it is not. A directory that is not
+// there may be one that a link has just been turned away from: it is reported
+// only if check finds it missing.
 func (w *watcher) follow(route vfs.Route) {
 	if w == nil {
 		return
 	}
-	names := make(map[string]bool)
-	for _, name := range append(route.Links, route.Target) {
-		names[name] = true
+	names, dirs := make(map[string]bool), make(map[string]identity)
+	for _, path := range append(route.Links, route.Target) {
+		names[filepath.Base(path)] = true
+		dirs[filepath.Dir(path)] = identity{}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if maps.Equal(names, w.names) {
+	if !w.lost && maps.Equal(names, w.names) && slices.Equal(sorted(dirs), sorted(w.dirs)) {
 		return
 	}
-	w.stopLocked()
-	w.names, w.dirs = names, make(map[string]vfs.Info)
-	for name := range names {
-		w.dirs[filepath.Dir(name)] = vfs.Info{}
+	w.names, w.dirs, w.lost = names, dirs, true
+	missing, err := w.renewLocked()
+	if err != nil || w.mode.Name == "" {
+		w.setModeLocked(errors.Join(missing, err))
 	}
-	w.checkLocked()
 }
+
+func sorted(dirs map[string]identity) []string { return slices.Sorted(maps.Keys(dirs)) }
 
 // Changes delivers a value after one or more events.
 func (w *watcher) Changes() <-chan struct{} {
@@ -92,63 +112,77 @@ func (w *watcher) check() {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.checkLocked()
+	missing, err := w.renewLocked()
+	w.setModeLocked(errors.Join(missing, err))
 }
 
-func (w *watcher) checkLocked() {
+// renewLocked starts the watch again if something is wrong with the one there
+// is. It returns which directories are missing, and what else is wrong.
+func (w *watcher) renewLocked() (missing, err error) {
+	if w.closed {
+		return nil, nil
+	}
+	found := make(map[string]identity, len(w.dirs))
+	for dir := range w.dirs {
+		info, err := vfs.OS.Stat(dir)
+		found[dir] = identity{info.Device, info.Inode}
+		if err != nil {
+			found[dir] = identity{}
+			missing = errors.Join(missing, fmt.Errorf("watch %q: %w", dir, err))
+		}
+	}
+	if w.events != nil && !w.lost && maps.Equal(found, w.dirs) {
+		return missing, nil
+	}
+	old := w.events
+	w.events = nil
+	next, err := newEvents()
+	if err != nil && old != nil {
+		// It may be the last one that this user can have.
+		w.ending.Wait()
+		old.close()
+		old = nil
+		next, err = newEvents()
+	}
+	if err != nil {
+		return missing, fmt.Errorf("watch: %w", err)
+	}
+	for dir, id := range found {
+		if id == (identity{}) {
+			continue
+		}
+		if aerr := next.Add(dir); aerr != nil {
+			found[dir] = identity{}
+			err = errors.Join(err, fmt.Errorf("watch %q: %w", dir, aerr))
+		}
+	}
+	w.dirs, w.lost, w.events = found, false, &events{next, make(chan struct{})}
+	e := w.events
+	w.readers.Go(func() { w.read(e) })
+	w.signal() // whatever happened before the watch
+	if old != nil {
+		// The kernel takes its time to end a watch.
+		w.ending.Wait()
+		w.ending.Go(old.close)
+	}
+	return missing, err
+}
+
+func (e *events) close() {
+	close(e.stop)
+	e.Watcher.Close()
+}
+
+func (w *watcher) setModeLocked(err error) {
+	name := ModeWatch
+	if err != nil {
+		name = ModePoll
+	}
 	if w.closed {
 		return
 	}
-	found := make(map[string]vfs.Info, len(w.dirs))
-	same := w.events != nil
-	for dir, watched := range w.dirs {
-		info, err := vfs.OS.Stat(dir)
-		if err != nil {
-			w.stopLocked()
-			w.setModeLocked(ModePoll, fmt.Errorf("watch %q: %w", dir, err))
-			return
-		}
-		same = same && info.SameFile(watched)
-		found[dir] = info
-	}
-	if same {
-		return
-	}
-	w.stopLocked()
-	if err := w.startLocked(); err != nil {
-		w.setModeLocked(ModePoll, err)
-		return
-	}
-	w.dirs = found
-	w.setModeLocked(ModeWatch, nil)
-	w.signal() // whatever happened before the watch
-}
-
-func (w *watcher) startLocked() error {
-	events, err := newEvents()
-	if err != nil {
-		return fmt.Errorf("watch: %w", err)
-	}
-	for dir := range w.dirs {
-		if err := events.Add(dir); err != nil {
-			return errors.Join(fmt.Errorf("watch %q: %w", dir, err), events.Close())
-		}
-	}
-	w.events = events
-	names := w.names
-	w.readers.Go(func() { w.read(events, names) })
-	return nil
-}
-
-func (w *watcher) stopLocked() {
-	if w.events != nil {
-		w.events.Close()
-		w.events = nil
-	}
-}
-
-func (w *watcher) setModeLocked(name string, err error) {
-	if w.mode.Name == name && (err == nil) == (w.mode.Err == nil) {
+	if w.mode.Name == name {
+		w.mode.Err = err
 		return
 	}
 	since := time.Now()
@@ -161,28 +195,25 @@ func (w *watcher) setModeLocked(name string, err error) {
 	}
 }
 
-// read runs until events is closed. While a signal is not taken it reads no
+// read runs until e is closed. While a signal is not taken it reads no
 // further: a process that follows a stream of changes at its own pace is then
 // not kept busy by the events in between, which the kernel holds for it.
-func (w *watcher) read(events *fsnotify.Watcher, names map[string]bool) {
+func (w *watcher) read(e *events) {
 	for {
 		select {
-		case e, ok := <-events.Events:
+		case event, ok := <-e.Events:
 			if !ok {
 				return
 			}
-			name := filepath.Clean(e.Name)
-			if names[name] {
-				select {
-				case w.changes <- struct{}{}:
-				case <-w.done:
-					return
-				}
-			} else if (e.Has(fsnotify.Remove) || e.Has(fsnotify.Rename)) && w.isDir(name) {
-				// A directory itself went: the watch is of no use now.
-				w.lose(events, fmt.Errorf("watch %q: the directory was removed or renamed", name))
+			if !w.concerns(e, event) {
+				continue
 			}
-		case err, ok := <-events.Errors:
+			select {
+			case w.changes <- struct{}{}:
+			case <-e.stop:
+				return
+			}
+		case err, ok := <-e.Errors:
 			if !ok {
 				return
 			}
@@ -193,21 +224,19 @@ func (w *watcher) read(events *fsnotify.Watcher, names map[string]bool) {
 	}
 }
 
-func (w *watcher) isDir(name string) bool {
+// concerns reports whether there is something to look at after an event.
+func (w *watcher) concerns(e *events, event fsnotify.Event) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, ok := w.dirs[name]
-	return ok
-}
-
-func (w *watcher) lose(events *fsnotify.Watcher, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.events == events {
-		w.stopLocked()
-		w.setModeLocked(ModePoll, err)
-		w.signal()
+	if w.events != e {
+		return false // the watch that took its place has signalled
 	}
+	name := filepath.Clean(event.Name)
+	if _, ok := w.dirs[name]; ok && (event.Has(fsnotify.Remove) || event.Has(fsnotify.Rename)) {
+		w.lost = true // the directory itself went: its watch is of no use now
+		return true
+	}
+	return w.names[filepath.Base(name)]
 }
 
 func (w *watcher) signal() {
@@ -223,11 +252,13 @@ func (w *watcher) Close() {
 		return
 	}
 	w.mu.Lock()
-	if !w.closed {
-		close(w.done)
-	}
 	w.closed = true
-	w.stopLocked()
+	e := w.events
+	w.events = nil
 	w.mu.Unlock()
+	if e != nil {
+		e.close()
+	}
+	w.ending.Wait()
 	w.readers.Wait()
 }

@@ -129,7 +129,7 @@ func (f *File[V]) Load(prev *Version[V], known func() Known) (*Version[V], error
 
 // load also returns what was known after the file was read.
 func (f *File[V]) load(prev *Version[V], before Known, known func() Known) (_ *Version[V], after Known, err error) {
-	file, err := f.fs.Open(f.path)
+	file, err := f.open()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if prev != nil && prev.exists {
@@ -186,6 +186,21 @@ func (f *File[V]) load(prev *Version[V], before Known, known func() Known) (_ *V
 		v.pin, keep = file, true
 	}
 	return v, after, nil
+}
+
+// open opens the file. Links are followed one after the other, by the kernel too:
+// one that was read just before it was turned may lead to a directory that was
+// removed right after. Only the next look finds that the file was there all the
+// time.
+func (f *File[V]) open() (file vfs.File, err error) {
+	const attempts = 5
+	for range attempts {
+		file, err = f.fs.Open(f.path)
+		if f.path == f.place || !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return file, err
 }
 
 // buffer returns one of at least size bytes.
