@@ -110,8 +110,9 @@ func (a *app) tellWait(path string) (stop func()) {
 		if err != nil {
 			return
 		}
-		if holder, err := filelock.New(lock, nil).Holder(); err == nil {
-			a.warn("waiting for the lock: held by %s", holder.String())
+		status, err := filelock.New(lock, nil).Status()
+		if err == nil && (status.Hold == filelock.HeldExclusively || status.Hold == filelock.HeldShared) {
+			a.warn("waiting for the lock: %s", status.String())
 		}
 	}()
 	return func() { cancel(); <-done }
