@@ -36,8 +36,9 @@ type lockState struct {
 	// stopped one if there is any, or of one that holds the lock no more and left its record.
 	Holders []lockHolder `json:"holders,omitempty"`
 
-	status filelock.Status
-	holder *filelock.Holder // nil if none is known
+	registry string
+	status   filelock.Status
+	holder   *filelock.Holder // nil if none is known
 }
 
 type lockHolder struct {
@@ -81,6 +82,7 @@ nothing: the system frees the lock at once.`,
 			if err != nil {
 				return err
 			}
+			a.warnMissing(state.registry)
 			if output == "json" {
 				text, err := marshalJSON(state, "  ")
 				if err != nil {
@@ -107,7 +109,7 @@ func (a *app) lockState() (lockState, error) {
 		return lockState{}, err
 	}
 	status, err := filelock.New(lock, nil).Status()
-	state := lockState{Path: lock, Exists: status.Exists, Held: "unknown", Doubt: status.Doubt, status: status}
+	state := lockState{Path: lock, Exists: status.Exists, Held: "unknown", Doubt: status.Doubt, registry: path, status: status}
 	switch status.Hold {
 	case filelock.NotHeld:
 		state.Held, state.holder = "no", status.Left
@@ -147,6 +149,7 @@ holds does no harm.`,
 			if err != nil {
 				return err
 			}
+			a.warnMissing(path)
 			removed, err := filelock.CleanStaleLocks(filepath.Dir(lock))
 			for _, r := range removed {
 				a.out.Printf("removed %s\n", terminal.Safe(r))
