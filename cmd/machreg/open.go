@@ -77,7 +77,6 @@ func (a *app) write(work func(r *registry.MachineRegistry) error) error {
 	if err != nil {
 		return err
 	}
-	missing := isMissing(path)
 	r, err := registry.OpenMachines(path, &registry.Options{
 		LockTimeout: a.timeout(),
 		Refresh:     registry.RefreshNever,
@@ -86,7 +85,7 @@ func (a *app) write(work func(r *registry.MachineRegistry) error) error {
 	if err != nil {
 		return err
 	}
-	before := r.Stats()
+	missing, before := isMissing(path), r.Stats()
 	stop := a.tellWait(path)
 	err = work(r)
 	stop()
