@@ -2,6 +2,16 @@
 
 package filelock
 
-func flockHolders(string) []int { return nil }
+// flockHolder is a process that holds a flock.
+type flockHolder struct {
+	pid       int
+	exclusive bool
+}
+
+func flockHolders(string) (_ []flockHolder, whole bool) { return nil, false }
+
+func isRecorded(Holder, int) bool { return false }
+
+func networkOf(string) string { return "" }
 
 func processName(int) string { return "" }

@@ -25,12 +25,13 @@ type Holder struct {
 
 	start string // identifies the process among those that had this PID; "" if unknown
 	space string // identifies the name space of PIDs; "" if unknown
+	boot  string // identifies the running system, whatever containers call it; "" if unknown
 }
 
 // Liveness is what can be told about a recorded holder's process.
 type Liveness uint8
 
-// LivenessUnknown is also the answer about processes of another host.
+// LivenessUnknown is also the answer about processes of another host or container.
 const (
 	LivenessUnknown Liveness = iota
 	Running
@@ -54,7 +55,7 @@ func (l Liveness) String() string {
 // String describes the holder as the errors do, harmless for a terminal.
 func (h *Holder) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "pid %d (%s) on %s", h.PID, printable(h.Program), printable(h.Host))
+	b.WriteString(h.name())
 	since := roundAge(time.Since(h.Since))
 	known := !h.Since.IsZero()
 	switch {
@@ -69,6 +70,33 @@ func (h *Holder) String() string {
 		b.WriteString(", stopped")
 	}
 	return b.String()
+}
+
+// name says which process it is.
+func (h *Holder) name() string {
+	where := " on "
+	if me := self(); h.sameSystem(&me) && h.space != "" && me.space != "" && h.space != me.space {
+		where = " in another container on "
+		if h.space == initialSpace {
+			where = " outside this container on "
+		}
+	}
+	return fmt.Sprintf("pid %d (%s)%s%s", h.PID, printable(h.Program), where, printable(h.Host))
+}
+
+// sameSystem reports whether two processes run under one kernel. The name of the
+// host decides only if there is nothing better: containers have names of their
+// own, and hosts can share one.
+func (h *Holder) sameSystem(other *Holder) bool {
+	if h.boot != "" && other.boot != "" {
+		return h.boot == other.boot
+	}
+	return h.Host == other.Host
+}
+
+// samePIDs reports whether a PID of h's means the same process to both.
+func (h *Holder) samePIDs(other *Holder) bool {
+	return h.sameSystem(other) && h.space == other.space && (h.space != "" || !hasSpaces)
 }
 
 // printable escapes what could steer a terminal or mislead its reader: control
@@ -116,18 +144,17 @@ func (l *Lock) Holder() (Holder, error) {
 // systems whose files have other numbers inside the kernel. FlockHolder does not
 // touch the lock.
 func FlockHolder(path string) (h Holder, ok bool) {
-	for _, pid := range flockHolders(path) {
-		alive := processLiveness(pid, "")
-		if !ok || alive == Stopped {
-			h, ok = Holder{PID: pid, Host: self().Host, Program: processName(pid), Alive: alive}, true
+	listed, _ := flockHolders(path)
+	for _, p := range listed {
+		if found := describe(p.pid); !ok || found.Alive == Stopped {
+			h, ok = found, true
 		}
 	}
 	return h, ok
 }
 
 func livenessOf(h Holder) Liveness {
-	me := self()
-	if h.Host != me.Host || h.space != me.space {
+	if me := self(); !h.samePIDs(&me) {
 		return LivenessUnknown
 	}
 	return processLiveness(h.PID, h.start)

@@ -4,11 +4,24 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
+	"sync"
 )
+
+// ownNumbers reports whether /proc is there and calls processes as the system
+// calls do. It does not in a PID name space that still has the /proc of another.
+var ownNumbers = sync.OnceValue(func() bool {
+	me, err := os.Readlink("/proc/self")
+	return err == nil && me == strconv.Itoa(os.Getpid())
+})
 
 // procStat returns the state and start time (in clock ticks since boot) of a
 // process, from the third and the 22nd field of its stat file.
 func procStat(pid int) (state byte, start string, ok bool) {
+	if !ownNumbers() {
+		return 0, "", false
+	}
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, "", false
@@ -28,6 +41,13 @@ func startToken(pid int) string {
 	return start
 }
 
+// hasSpaces says that a PID can mean several processes of one system.
+const hasSpaces = true
+
+// initialSpace is the space of what runs in no container; its number is part of
+// the kernel's interface.
+const initialSpace = "pid:[4026531836]"
+
 // spaceToken tells containers apart that share a host name.
 func spaceToken() string {
 	ns, err := os.Readlink("/proc/self/ns/pid")
@@ -35,6 +55,15 @@ func spaceToken() string {
 		return ""
 	}
 	return clip(ns, maxToken)
+}
+
+// bootToken is the same in all containers, and another one after a restart.
+func bootToken() string {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return clip(strings.TrimSpace(string(id)), maxToken)
 }
 
 func processLiveness(pid int, start string) Liveness {

@@ -17,7 +17,14 @@ func creationTime(process windows.Handle) string {
 
 func startToken(int) string { return creationTime(windows.CurrentProcess()) }
 
+const (
+	hasSpaces    = false
+	initialSpace = "?"
+)
+
 func spaceToken() string { return "" }
+
+func bootToken() string { return "" }
 
 func processLiveness(pid int, start string) Liveness {
 	process, err := windows.OpenProcess(windows.PROCESS_QUERY_LIMITED_INFORMATION|windows.SYNCHRONIZE, false, uint32(pid))

@@ -16,7 +16,7 @@ import (
 
 // The record is the first line of the .holder file:
 //
-//	held {"pid":…,"host":…,"program":…,"since":…,"start":…,"space":…} crc32c
+//	held {"pid":…,"host":…,"program":…,"since":…,"start":…,"space":…,"boot":…} crc32c
 //
 // It is written in place, without truncating, syncing or renaming: it costs two
 // small writes a hold, and what a longer record left behind the line does not
@@ -29,7 +29,7 @@ const (
 	maxRecord  = 4096 // bytes read of a record
 	maxProgram = 200  // bytes of a program's name that are recorded
 	maxHost    = 255
-	maxToken   = 64 // bytes of start and space that are believed
+	maxToken   = 64 // bytes of start, space and boot that are believed
 
 	// tornReads bounds how often a reader looks again when it met a writer. The
 	// window is a microsecond every hold.
@@ -48,6 +48,7 @@ type recordJSON struct {
 	Since   int64  `json:"since"` // nanoseconds since 1970
 	Start   string `json:"start,omitempty"`
 	Space   string `json:"space,omitempty"`
+	Boot    string `json:"boot,omitempty"`
 }
 
 // self describes this process; Program and Since are for the caller to set.
@@ -62,6 +63,7 @@ var self = sync.OnceValue(func() Holder {
 		Host:  clip(host, maxHost),
 		start: startToken(pid),
 		space: spaceToken(),
+		boot:  bootToken(),
 	}
 })
 
@@ -78,7 +80,7 @@ func clip(s string, limit int) string {
 
 func encodeRecord(h Holder) []byte {
 	// Marshalling integers and strings cannot fail.
-	body, _ := json.Marshal(recordJSON{h.PID, h.Host, h.Program, h.Since.UnixNano(), h.start, h.space})
+	body, _ := json.Marshal(recordJSON{h.PID, h.Host, h.Program, h.Since.UnixNano(), h.start, h.space, h.boot})
 	return fmt.Appendf(nil, "%s%s %08x\n", recordHeld, body, crc32.Checksum(body, crcTable))
 }
 
@@ -107,7 +109,7 @@ func parseRecord(data []byte) (Holder, error) {
 		return Holder{}, errTorn
 	}
 	if r.PID <= 0 || len(r.Host) > maxHost || len(r.Program) > maxProgram ||
-		len(r.Start) > maxToken || len(r.Space) > maxToken {
+		len(r.Start) > maxToken || len(r.Space) > maxToken || len(r.Boot) > maxToken {
 		return Holder{}, errTorn
 	}
 	return Holder{
@@ -117,6 +119,7 @@ func parseRecord(data []byte) (Holder, error) {
 		Since:   time.Unix(0, r.Since),
 		start:   r.Start,
 		space:   r.Space,
+		boot:    r.Boot,
 	}, nil
 }
 

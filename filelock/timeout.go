@@ -59,10 +59,10 @@ func (l *Lock) timedOut(ctx context.Context, start time.Time, limit time.Duratio
 		cancelled: errors.Is(ctx.Err(), context.Canceled),
 	}
 	holder, err := l.Holder()
-	if err != nil || holder.Alive == NotRunning {
+	if err != nil || holder.Alive != Running && holder.Alive != Stopped {
 		// A process that was stopped when the kernel had given it the lock has left
 		// no record.
-		if h, ok := FlockHolder(l.path); ok {
+		if h, ok := FlockHolder(l.path); ok && (err != nil || !isRecorded(holder, h.PID)) {
 			holder, err = h, nil
 		}
 	}

@@ -136,7 +136,9 @@ func (c *commit[V]) run(ctx context.Context, apply func(*snapshot.Snapshot[V]) *
 			return nil, err
 		}
 	}
-	held, err := c.site.lock.LockTimeout(ctx, time.Until(c.deadline))
+	held, err := c.site.acquire(func() (*filelock.Held, error) {
+		return c.site.lock.LockTimeout(ctx, time.Until(c.deadline))
+	})
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := s.relocate(); err != nil {
 			return nil, err

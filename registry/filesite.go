@@ -25,6 +25,7 @@ type site[V any] struct {
 	binding uint64
 	file    *snapshot.File[V]
 	lock    *filelock.Lock
+	home    string // the directory beside the file that is the library's own; empty if LockDir was given
 	page    *page.Page
 	entered atomic.Bool // a commit of this handle has had the lock
 }
@@ -32,10 +33,11 @@ type site[V any] struct {
 // siteAt names a site and touches nothing.
 func (s *fileStore[V]) siteAt(route vfs.Route) *site[V] {
 	target := route.Target
-	lockDir, base := s.opts.LockDir, ""
+	lockDir, base, home := s.opts.LockDir, "", ""
 	if lockDir == "" {
 		base = filepath.Dir(target)
 		lockDir = filepath.Join(base, filepath.FromSlash(defaultLockDir))
+		home = filepath.Dir(lockDir)
 	}
 	newPage := page.New
 	if s.opts.Page == PageOff {
@@ -53,6 +55,7 @@ func (s *fileStore[V]) siteAt(route vfs.Route) *site[V] {
 			FS:               s.opts.FS,
 		}),
 		lock: filelock.New(lockIn(lockDir, target), &filelock.Options{Timeout: s.opts.LockTimeout, Program: s.opts.Program, Base: base, Like: filepath.Dir(target)}),
+		home: home,
 		page: newPage(filepath.Join(lockDir, filepath.Base(target)+page.Suffix), binding),
 	}
 	at.page.NoOddPhase = weakPage
@@ -150,6 +153,34 @@ func (s *fileStore[V]) makeParents(target string) error {
 			return fmt.Errorf("make the registry's directory durable: %w", err)
 		}
 	}
+}
+
+// acquire lets take acquire the lock. If that makes the library's own directory,
+// version control is told to leave it alone; what cannot be told is no reason not
+// to work, and what anybody has put there stays.
+func (at *site[V]) acquire(take func() (*filelock.Held, error)) (*filelock.Held, error) {
+	missing := false
+	if at.home != "" && !at.entered.Load() {
+		_, err := os.Lstat(at.home)
+		missing = errors.Is(err, fs.ErrNotExist)
+	}
+	held, err := take()
+	if err == nil && missing {
+		ignoreAll(at.home)
+	}
+	return held, err
+}
+
+func ignoreAll(dir string) {
+	f, err := os.OpenFile(filepath.Join(dir, ".gitignore"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if info, err := vfs.OS.Stat(dir); err == nil {
+		vfs.HandOver(f, info)
+	}
+	_, _ = f.Write([]byte("*\n"))
 }
 
 // isUntouched reports whether there is no registry at the site, nor a trace of

@@ -79,8 +79,16 @@ func (a *app) report(err error, hint string) {
 
 // warn prints what the user should know although the command goes on.
 func (a *app) warn(format string, args ...any) {
-	text := terminal.SafeLines(fmt.Sprintf(format, args...))
-	a.err.Printf("%s %s\n", a.err.Paint(terminal.Note, "machreg: warning:"), text)
+	a.tell(a.err.Paint(terminal.Note, "machreg: warning:"), format, args)
+}
+
+// note prints what the user may want to know, and which is as it should be.
+func (a *app) note(format string, args ...any) {
+	a.tell(a.err.Paint(terminal.Faint, "machreg: note:"), format, args)
+}
+
+func (a *app) tell(kind, format string, args []any) {
+	a.err.Printf("%s %s\n", kind, terminal.SafeLines(fmt.Sprintf(format, args...)))
 	a.err.Flush()
 }
 

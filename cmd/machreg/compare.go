@@ -61,6 +61,9 @@ ends with code 1 if there is one that is not documented.`,
 			if !c.Flags().Changed("seed") {
 				x.work.Seed = rand.Uint64() >> 11 // what JSON numbers hold exactly
 			}
+			if err := x.checkDir(); err != nil {
+				return err
+			}
 			if x.check {
 				return a.compareSemantics(c, &x)
 			}
@@ -137,6 +140,18 @@ func (x *comparison) fill(c *cobra.Command, preset string) error {
 	w.Latest, w.Duration, w.Rounds, w.Seed = given.Latest, given.Duration, given.Rounds, given.Seed
 	x.work = w
 	return w.Check()
+}
+
+// checkDir reports that there is no directory to make the registries in.
+func (x *comparison) checkDir() error {
+	dir := x.dir
+	if dir == "" {
+		dir = os.TempDir()
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return hinted{fmt.Errorf("compare: no place for the registries: %w", err), "name a directory with --dir, or set TMPDIR"}
+	}
+	return nil
 }
 
 // compareWork runs the workload and reports it.
@@ -217,8 +232,11 @@ func (a *app) compareWorkerCommand() *cobra.Command {
 // name it was called by.
 func workerCommand() (func() *exec.Cmd, error) {
 	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("compare: %w", err)
+	if err != nil { // without /proc, for one
+		var lerr error
+		if self, lerr = exec.LookPath(os.Args[0]); lerr != nil {
+			return nil, hinted{fmt.Errorf("compare: the program does not find itself, to start workers: %w", err), "start it by its path"}
+		}
 	}
 	return func() *exec.Cmd {
 		c := exec.Command(self, "compare", "worker")

@@ -26,6 +26,8 @@ type draft struct {
 	rejected bool   // the text says why it was not accepted
 }
 
+const hintTempDir = "set TMPDIR to a directory that exists and may be written"
+
 const draftHead = `# The machine %s at revision %d. Save and leave the editor to store it.
 # Lines that begin with # do not count; an empty text stores nothing.
 #
@@ -41,7 +43,7 @@ func newDraft(m registry.Machine, rev registry.Revision, syntax string) (*draft,
 	// Readable by its owner only, as CreateTemp makes it.
 	file, err := os.CreateTemp("", "machreg-edit-*."+syntax)
 	if err != nil {
-		return nil, fmt.Errorf("edit %q: %w", m.Name, err)
+		return nil, hinted{fmt.Errorf("edit %q: no place for the text: %w", m.Name, err), hintTempDir}
 	}
 	d := &draft{name: m.Name, syntax: syntax, path: file.Name()}
 	d.original = fmt.Sprintf(draftHead, terminal.Safe(m.Name), rev) + machineText(m, syntax)

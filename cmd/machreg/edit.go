@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -108,7 +109,11 @@ func (a *app) runEditor(path string) error {
 	}
 	cmd := editorCommand(editor, path)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = a.stdin, a.stdout, a.stderr
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return hinted{fmt.Errorf("editor %q: %w", editor, err), fmt.Sprintf("editors are started by %s, which is not here", terminal.Safe(cmd.Path))}
+	case err != nil:
 		return hinted{fmt.Errorf("editor %q: %w", editor, err), "set VISUAL or EDITOR to an editor that waits until you are done"}
 	}
 	return nil

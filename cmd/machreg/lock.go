@@ -1,9 +1,6 @@
 package main
 
 import (
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -27,18 +24,37 @@ func (a *app) lockCommand() *cobra.Command {
 	return c
 }
 
-// lockState is what can be known of a lock without touching it.
+// lockState is what "lock status -o json" prints.
 type lockState struct {
-	Path    string     `json:"path"`
-	Exists  bool       `json:"exists"` // the lock file; it may be there without being held
-	Held    string     `json:"held"`   // yes, no or unknown
+	Path   string `json:"path"`
+	Exists bool   `json:"exists"`         // the lock file; it may be there without being held
+	Held   string `json:"held"`           // yes, no or unknown
+	Mode   string `json:"mode,omitempty"` // of a lock that is held: exclusive or shared
+	Doubt  string `json:"doubt,omitempty"`
+	lockHolder
+	// Holders are all that are known; the members above are those of one, the
+	// stopped one if there is any, or of one that holds the lock no more and left its record.
+	Holders []lockHolder `json:"holders,omitempty"`
+
+	registry string
+	status   filelock.Status
+	holder   *filelock.Holder // nil if none is known
+}
+
+type lockHolder struct {
 	PID     int        `json:"pid,omitempty"`
 	Host    string     `json:"host,omitempty"`
 	Program string     `json:"program,omitempty"`
-	Since   *time.Time `json:"since,omitempty"`
-	State   string     `json:"state,omitempty"` // of the recorded holder's process
+	Since   *time.Time `json:"since,omitempty"` // only who left a record says so
+	State   string     `json:"state,omitempty"` // of the process
+}
 
-	holder *filelock.Holder
+func describeHolder(h *filelock.Holder) lockHolder {
+	d := lockHolder{PID: h.PID, Host: h.Host, Program: h.Program, State: h.Alive.String()}
+	if !h.Since.IsZero() {
+		d.Since = &h.Since
+	}
+	return d
 }
 
 func (a *app) lockStatusCommand() *cobra.Command {
@@ -46,8 +62,17 @@ func (a *app) lockStatusCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Say who holds the lock",
-		Long: `Say who holds the lock, from what its holder recorded. The lock itself is not
-touched. A holder that was killed stays recorded until the next one, but holds
+		Long: `Say whether the lock is held, exclusively by a writer or shared by readers, and
+by which processes. The system is asked, so programs that leave no record, such
+as flock(1), are told too. What the system does not tell is said: on a network
+file system, for one. Nothing is waited for or created.
+
+Linux lists its locks. Where that list is missing or may leave holders out (in a
+container, on btrfs or overlayfs, on other systems) a free lock is taken for an
+instant to see that it is free; a command with --lock-timeout 0 that comes at that
+instant is told that the lock is taken.
+
+A holder that was killed can stay recorded until the next one, but holds
 nothing: the system frees the lock at once.`,
 		Example: `  machreg lock status
   machreg lock status -o json`,
@@ -57,6 +82,7 @@ nothing: the system frees the lock at once.`,
 			if err != nil {
 				return err
 			}
+			a.warnMissing(state.registry)
 			if output == "json" {
 				text, err := marshalJSON(state, "  ")
 				if err != nil {
@@ -82,44 +108,28 @@ func (a *app) lockState() (lockState, error) {
 	if err != nil {
 		return lockState{}, err
 	}
-	state := lockState{Path: lock, Held: "no"}
-	if _, err := os.Lstat(lock); err == nil {
-		state.Exists = true
-	} else if !errors.Is(err, fs.ErrNotExist) {
-		return state, err
+	status, err := filelock.New(lock, nil).Status()
+	state := lockState{Path: lock, Exists: status.Exists, Held: "unknown", Doubt: status.Doubt, registry: path, status: status}
+	switch status.Hold {
+	case filelock.NotHeld:
+		state.Held, state.holder = "no", status.Left
+	case filelock.HeldShared, filelock.HeldExclusively:
+		state.Held, state.Mode = "yes", status.Hold.String()
 	}
-	holder, err := filelock.New(lock, nil).Holder()
-	if errors.Is(err, filelock.ErrNoHolder) {
-		return state, nil
+	for i := range status.Holders {
+		h := &status.Holders[i]
+		state.Holders = append(state.Holders, describeHolder(h))
+		if i == 0 || h.Alive == filelock.Stopped && state.holder.Alive != filelock.Stopped {
+			state.holder = h
+		}
 	}
-	if err != nil {
-		return state, err
+	if state.holder != nil {
+		state.lockHolder = describeHolder(state.holder)
 	}
-	state.holder = &holder
-	state.PID, state.Host, state.Program, state.Since = holder.PID, holder.Host, holder.Program, &holder.Since
-	state.State = holder.Alive.String()
-	switch holder.Alive {
-	case filelock.Running, filelock.Stopped:
-		state.Held = "yes"
-	case filelock.LivenessUnknown:
-		state.Held = "unknown"
-	}
-	return state, nil
+	return state, err
 }
 
-func (s lockState) String() string {
-	switch {
-	case s.holder == nil && !s.Exists:
-		return "free"
-	case s.holder == nil: // whoever only reads records nothing
-		return "free: no writer holds it; the file is left from the last write"
-	case s.Held == "no":
-		return "free; last held by " + s.holder.String()
-	case s.Held == "unknown":
-		return "held, or left, by " + s.holder.String()
-	}
-	return "held by " + s.holder.String()
-}
+func (s lockState) String() string { return s.status.String() }
 
 func (a *app) lockCleanCommand() *cobra.Command {
 	return &cobra.Command{
@@ -139,6 +149,7 @@ holds does no harm.`,
 			if err != nil {
 				return err
 			}
+			a.warnMissing(path)
 			removed, err := filelock.CleanStaleLocks(filepath.Dir(lock))
 			for _, r := range removed {
 				a.out.Printf("removed %s\n", terminal.Safe(r))

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"time"
 
@@ -26,6 +29,7 @@ func (a *app) read() (*machines, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.warnMissing(path)
 	a.warnQuarantine(path, snap)
 	return snap, nil
 }
@@ -54,6 +58,7 @@ func (a *app) readAtLeast(ctx context.Context, rev registry.Revision, timeout ti
 		return nil, err
 	}
 	defer r.Close()
+	a.warnMissing(path)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	snap, err := r.AtLeast(ctx, rev)
@@ -65,7 +70,8 @@ func (a *app) readAtLeast(ctx context.Context, rev registry.Revision, timeout ti
 }
 
 // write opens the registry for one write, calls work, and closes it. If the
-// lock is taken for longer than a moment, it says by whom.
+// lock is taken for longer than a moment, it says by whom. A registry that work
+// has started is named: the path may be mistyped.
 func (a *app) write(work func(r *registry.MachineRegistry) error) error {
 	path, err := a.path()
 	if err != nil {
@@ -79,13 +85,30 @@ func (a *app) write(work func(r *registry.MachineRegistry) error) error {
 	if err != nil {
 		return err
 	}
+	missing, before := isMissing(path), r.Stats()
 	stop := a.tellWait(path)
 	err = work(r)
 	stop()
+	// Had another process been first, its file would have been loaded.
+	if after := r.Stats(); missing && after.Commits > 0 && after.Loads == before.Loads {
+		a.note("started a new registry at %s", path)
+	}
 	if cerr := r.Close(); cerr != nil {
 		a.warn("close: %v", cerr) // what was written is written
 	}
 	return err
+}
+
+// warnMissing warns of a registry that was never written.
+func (a *app) warnMissing(path string) {
+	if isMissing(path) {
+		a.warn("no registry file at %s: an empty registry is shown", path)
+	}
+}
+
+func isMissing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // patience is how long a wait for the lock is nobody's business.
@@ -110,8 +133,9 @@ func (a *app) tellWait(path string) (stop func()) {
 		if err != nil {
 			return
 		}
-		if holder, err := filelock.New(lock, nil).Holder(); err == nil {
-			a.warn("waiting for the lock: held by %s", holder.String())
+		status, err := filelock.New(lock, nil).Status()
+		if err == nil && (status.Hold == filelock.HeldExclusively || status.Hold == filelock.HeldShared) {
+			a.warn("waiting for the lock: %s", status.String())
 		}
 	}()
 	return func() { cancel(); <-done }

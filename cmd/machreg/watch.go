@@ -65,6 +65,7 @@ func (a *app) watch(ctx context.Context, asJSON, initial bool) error {
 		return err
 	}
 	defer r.Close()
+	a.warnMissing(path)
 	a.warnQuarantine(path, r.Snapshot())
 
 	ctx, cancel := context.WithCancel(ctx)

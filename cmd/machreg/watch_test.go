@@ -107,7 +107,7 @@ func TestLockTimeoutNamesTheHolder(t *testing.T) {
 		}
 	}
 	out, _ := machreg(t, 0, "-f", file, "lock", "status")
-	if !strings.Contains(out, "held by") || !strings.Contains(out, "holder-of-the-lock") {
+	if !strings.Contains(out, "held exclusively by") || !strings.Contains(out, "holder-of-the-lock") {
 		t.Errorf("lock status: %q", out)
 	}
 	out, _ = machreg(t, 0, "-f", file, "lock", "status", "-o", "json")

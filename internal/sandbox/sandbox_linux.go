@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-const inside = "MACHREG_TEST_SANDBOX"
+const inside = "SANDBOX_TEST"
 
 // Enter runs the calling test in a process of its own that has what need says,
 // and returns true in that process. In the test's own process it returns false

@@ -254,7 +254,7 @@ func onlyRegistry(dir string) error {
 		names []string
 	}{
 		{dir, []string{"machines.json", ".gastown"}},
-		{filepath.Join(dir, ".gastown"), []string{"locks"}},
+		{filepath.Join(dir, ".gastown"), []string{"locks", ".gitignore"}},
 		{filepath.Join(dir, ".gastown", "locks"), []string{
 			"machines.json.lock", "machines.json.lock.queue", "machines.json.lock.holder", "machines.json.page",
 		}},
