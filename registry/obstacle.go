@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/machreg/machreg/internal/vfs"
 	"github.com/machreg/machreg/snapshot"
@@ -204,7 +205,7 @@ func (p place) sticky(cause error) *Obstacle {
 func readOnly(where string, cause error) *Obstacle {
 	return &Obstacle{
 		Check: "read-only", Level: LevelRefused, Err: cause,
-		Reason: fmt.Sprintf("%q is on a file system that is mounted read-only", where),
+		Reason: fmt.Sprintf("%q is on a file system that is mounted read-only%s", where, because(cause)),
 		Remedy: "mount it for writing, or only read here",
 	}
 }
@@ -252,13 +253,13 @@ func (p place) obstacle(err error) *Obstacle {
 		}
 		return &Obstacle{
 			Check: "busy", Level: LevelRefused, Err: err,
-			Reason: fmt.Sprintf("the system itself uses %q (is it a mount point, or swap space?)", where),
+			Reason: fmt.Sprintf("the system itself uses %q, as a mount point, say%s", where, because(err)),
 			Remedy: "mount the directory of the registry, not the file",
 		}
 	case isOpenElsewhere:
 		return &Obstacle{
 			Check: "busy", Level: LevelRefused, Err: err,
-			Reason: fmt.Sprintf("another program has %q open and lets no other one change it", where),
+			Reason: fmt.Sprintf("another program has %q open and lets no other one change it%s", where, because(err)),
 			Remedy: "close it there: in an editor, say, or a backup or virus scanner that reads it",
 		}
 	case isReadOnly:
@@ -266,13 +267,13 @@ func (p place) obstacle(err error) *Obstacle {
 	case isFull:
 		return &Obstacle{
 			Check: "space", Level: LevelRefused, Err: err,
-			Reason: fmt.Sprintf("there is no space left for %q", where),
+			Reason: fmt.Sprintf("there is no space left for %q%s", where, because(err)),
 			Remedy: "free some on that file system; every write needs room for one more version of the registry",
 		}
 	case isOverQuota:
 		return &Obstacle{
 			Check: "space", Level: LevelRefused, Err: err,
-			Reason: fmt.Sprintf("the quota of %s leaves no space for %q", user(), where),
+			Reason: fmt.Sprintf("the quota of %s leaves no space for %q%s", user(), where, because(err)),
 			Remedy: "remove something of that owner, or have the quota raised; every write needs room for one more version of the registry",
 		}
 	case isDirectory:
@@ -291,6 +292,14 @@ func (p place) obstacle(err error) *Obstacle {
 		}
 	}
 	return nil
+}
+
+// because is what the system itself calls a cause, for those who search for that.
+func because(err error) string {
+	if number, ok := errors.AsType[syscall.Errno](err); ok {
+		return fmt.Sprintf(" (%v)", number)
+	}
+	return ""
 }
 
 // user is who this process is.
