@@ -97,9 +97,7 @@ func (p place) survey(o *Options) (found []*Obstacle) {
 	case lerr == nil && locks.ReadOnly:
 		add(readOnly(p.lockDir, nil))
 	}
-	if lerr == nil {
-		add(lockReach(p.lockDir, locks))
-	}
+	add(p.lockReach(on, locks))
 	return found
 }
 
@@ -210,16 +208,18 @@ func readOnly(where string, cause error) *Obstacle {
 	}
 }
 
-// lockReach warns of locks that some processes may not see.
-func lockReach(lockDir string, on vfs.FileSystem) *Obstacle {
-	o := &Obstacle{Check: "file system", Level: LevelWarning}
-	switch on.Kind {
-	case vfs.FUSE:
-		o.Reason = fmt.Sprintf("%q is on a FUSE file system: processes that reach the registry in another way, below the mount or through another one, do not see the locks taken here, and writes of both get lost", lockDir)
+// lockReach warns of locks that some processes may not see. on is where the file
+// is, and locks where its lock is.
+func (p place) lockReach(on, locks vfs.FileSystem) *Obstacle {
+	o := &Obstacle{Check: "file system", Level: LevelWarning, Remedy: "let the processes of one machine do the writing"}
+	switch {
+	case locks.Kind == vfs.FUSE:
+		o.Reason = fmt.Sprintf("%q is on a FUSE file system: processes that reach the registry in another way, below the mount or through another one, do not see the locks taken here, and writes of both get lost", p.lockDir)
 		o.Remedy = "let every process that writes use this same mount"
-	case vfs.Network:
-		o.Reason = fmt.Sprintf("%q is on a network file system (%s): whether other machines, and the server, see the locks taken here depends on it, and where they do not, writes get lost", lockDir, on.Name)
-		o.Remedy = "let the processes of one machine do the writing"
+	case locks.Kind == vfs.Network:
+		o.Reason = fmt.Sprintf("%q is on a network file system (%s): whether other machines, and the server, see the locks taken here depends on it, and where they do not, writes get lost", p.lockDir, locks.Name)
+	case on.Kind == vfs.Network:
+		o.Reason = fmt.Sprintf("%q is on a network file system (%s) and its lock, in %q, is not: other machines do not see the locks taken here, and writes get lost", p.target, on.Name, p.lockDir)
 	default:
 		return nil
 	}

@@ -94,6 +94,9 @@ func (p *prober) refuse(check string, err error) {
 	if o == nil {
 		o = &Obstacle{Check: check, Level: LevelRefused, Reason: err.Error(), Err: err}
 	}
+	if errors.Is(err, filelock.ErrUnsafe) {
+		o.Remedy = "check who may write to that directory, and that it is not a link: no other user may be able to replace the lock"
+	}
 	p.found = append(p.found, o)
 }
 

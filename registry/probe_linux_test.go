@@ -19,7 +19,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/machreg/machreg/filelock"
 	"github.com/machreg/machreg/internal/sandbox"
+	"github.com/machreg/machreg/internal/vfs"
 	"github.com/machreg/machreg/registry"
 )
 
@@ -403,6 +405,38 @@ func TestProbeDisturbsNothing(t *testing.T) {
 	}
 }
 
+// A lock directory that another user could replace is refused.
+func TestProbeUnsafeLocks(t *testing.T) {
+	path := written(t, t.TempDir())
+	must(t, os.Chmod(filepath.Join(filepath.Dir(path), ".gastown", "locks"), 0o777))
+	a, err := registry.Probe(t.Context(), path, nil)
+	if o := refused(a); err != nil || o == nil || o.Check != "lock" || !errors.Is(o, filelock.ErrUnsafe) || o.Remedy == "" {
+		t.Errorf("Probe = %v, %v, want an unsafe lock", a, err)
+	}
+}
+
+// Locks on, or of a file on, a network file system reach as far as that lets them.
+func TestLockReach(t *testing.T) {
+	local, nfs, fuse := vfs.FileSystem{Name: "ext4", Kind: vfs.Disk}, vfs.FileSystem{Name: "nfs", Kind: vfs.Network}, vfs.FileSystem{Name: "fuse", Kind: vfs.FUSE}
+	for _, test := range []struct {
+		file, locks vfs.FileSystem
+		says        string
+	}{
+		{local, local, ""},
+		{vfs.FileSystem{}, vfs.FileSystem{}, ""},
+		{nfs, nfs, `"/locks" is on a network file system (nfs)`},
+		{local, nfs, `"/locks" is on a network file system (nfs)`},
+		{nfs, local, `"/file" is on a network file system (nfs) and its lock, in "/locks", is not`},
+		{fuse, fuse, `"/locks" is on a FUSE file system`},
+		{fuse, local, ""}, // both sides go by the same directory
+	} {
+		o := registry.LockReach("/file", "/locks", test.file, test.locks)
+		if (o == nil) != (test.says == "") || o != nil && (!strings.Contains(o.Reason, test.says) || o.Level != registry.LevelWarning || o.Remedy == "") {
+			t.Errorf("with the file on %v and the lock on %v: %v, want %q", test.file, test.locks, o, test.says)
+		}
+	}
+}
+
 // roleProbe probes, and adds, as the user that it runs as.
 var roleProbe = program("probe", func(args []string) error {
 	path := args[0]
@@ -437,6 +471,9 @@ func TestProbeAsAnotherUser(t *testing.T) {
 	const root, other = 0, 4321
 	if os.Getuid() != root {
 		t.Skip("NOT TESTED: other users are taken on by root only")
+	}
+	if err := os.Chown(t.TempDir(), other, other); err != nil {
+		t.Skipf("NOT TESTED: there is no other user here: %v", err)
 	}
 	for _, test := range []struct {
 		name    string
