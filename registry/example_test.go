@@ -232,3 +232,19 @@ func ExampleLockPath() {
 	fmt.Println(errors.Is(err, filelock.ErrNoHolder))
 	// Output: true
 }
+
+func ExampleProbe() {
+	path, remove := exampleFile()
+	defer remove()
+	access, err := registry.Probe(context.Background(), path, nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := access.Err(); err != nil {
+		fmt.Println("writes would be refused:", err)
+		return
+	}
+	fmt.Println("this user can write here")
+	// Output: this user can write here
+}

@@ -3,6 +3,8 @@ package registry
 import (
 	"context"
 	"time"
+
+	"github.com/machreg/machreg/internal/vfs"
 )
 
 // Waiting is how many writes are in line, those of a commit that has begun not
@@ -44,3 +46,8 @@ func SetPatience[V any](r *Registry[V], d time.Duration) { r.patience = d }
 // AwaitRetired waits until the handle has closed all but the version of the
 // file that is loaded.
 func AwaitRetired[V any](r *Registry[V]) { r.files().awaitRetired() }
+
+// LockReach is what a survey says of the file systems of a file and its lock.
+func LockReach(target, lockDir string, on, locks vfs.FileSystem) *Obstacle {
+	return place{target, lockDir}.lockReach(on, locks)
+}

@@ -50,6 +50,7 @@ func (s *fileStore[V]) Commit(ctx context.Context, deadline time.Time, apply fun
 		s.committing = false
 		s.letGoLocked()
 		s.release()
+		err = s.noteRefusal(err)
 	}()
 	for n := 0; n < commitAttempts; {
 		c := commit[V]{store: s, site: s.site.Load(), deadline: deadline}
@@ -313,6 +314,7 @@ func (c *commit[V]) publish(held *filelock.Held, base *snapshot.Version[V], pend
 	l.mapping, l.sequence = at.page.End(page.Published)
 	c.version = version
 	s.replace(l)
+	s.refused.swap(nil)
 	pending.Release()
 	return nil
 }

@@ -81,6 +81,7 @@ func (s *fileStore[V]) repairPage() {
 func (s *fileStore[V]) maintain() {
 	s.relocate() // an error is met again by the refresh
 	s.watcher.check()
+	s.survey()
 	if s.opts.Page == PageOff {
 		return
 	}

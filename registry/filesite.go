@@ -56,11 +56,14 @@ func (s *fileStore[V]) siteAt(route vfs.Route) *site[V] {
 		}),
 		lock: filelock.New(lockIn(lockDir, target), &filelock.Options{Timeout: s.opts.LockTimeout, Program: s.opts.Program, Base: base, Like: filepath.Dir(target)}),
 		home: home,
-		page: newPage(filepath.Join(lockDir, filepath.Base(target)+page.Suffix), binding),
+		page: newPage(pageIn(lockDir, target), binding),
 	}
 	at.page.NoOddPhase = weakPage
 	return at
 }
+
+// place is where the site's file and lock are.
+func (at *site[V]) place() place { return place{at.target, filepath.Dir(at.lock.Path())} }
 
 // known is what the page says of the revisions there.
 func (at *site[V]) known() snapshot.Known {
@@ -107,6 +110,7 @@ func (s *fileStore[V]) resolve() (*site[V], error) {
 	}
 	at = s.siteAt(route)
 	s.site.Store(at)
+	s.survey()
 	// The page of the other place says nothing of this one.
 	if l := s.loaded.Load(); l != nil {
 		s.replace(&loaded[V]{version: l.version})

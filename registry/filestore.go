@@ -50,6 +50,9 @@ type fileStore[V any] struct {
 	watcher *watcher
 	counts  storeCounts
 	trouble troubleLog
+	stale   condition // the file is another one outside of a mount
+	refused condition // a write would be, or was, refused
+	locks   condition // not all processes may see the lock
 	hooks   hooks
 }
 
@@ -97,6 +100,8 @@ func lockDirOf(target string, o *Options) (string, error) {
 
 func lockIn(dir, target string) string { return filepath.Join(dir, filepath.Base(target)+".lock") }
 
+func pageIn(dir, target string) string { return filepath.Join(dir, filepath.Base(target)+page.Suffix) }
+
 func openFileStore[V any](path string, codec *snapshot.Codec[V], o Options) (*fileStore[V], error) {
 	s, err := newFileStore(path, codec, o)
 	if err != nil {
@@ -114,9 +119,10 @@ func openFileStore[V any](path string, codec *snapshot.Codec[V], o Options) (*fi
 	v, err := s.load(nil)
 	if err != nil {
 		s.watcher.Close()
-		return nil, err
+		return nil, s.explain("open registry file", err)
 	}
 	s.loaded.Store(v)
+	s.survey()
 	if v.mapping == nil {
 		s.repairPage()
 	}
@@ -180,6 +186,7 @@ func (s *fileStore[V]) Refresh(ctx context.Context) (*snapshot.Snapshot[V], erro
 // refreshLocked loads what is there and stores it; s.mu is held.
 func (s *fileStore[V]) refreshLocked() (*snapshot.Snapshot[V], error) {
 	l, err := s.load(s.loaded.Load())
+	err = s.explain("read registry file", err)
 	s.trouble.note(err, s.log)
 	if err != nil {
 		s.counts.failures.Add(1)
@@ -188,6 +195,9 @@ func (s *fileStore[V]) refreshLocked() (*snapshot.Snapshot[V], error) {
 		return nil, err
 	}
 	s.replace(l)
+	if s.site.Load().file.Nameless() != s.stale.is() {
+		s.survey()
+	}
 	return l.version.Snapshot, nil
 }
 

@@ -53,6 +53,7 @@ type StoreStatus struct {
 	Latest, Changes                          Mode
 	Trouble                                  error
 	TroubleSince                             time.Time
+	Problems                                 []Problem // what else Health is to report
 	Restarts, Loads, Skips, Failures, Parsed uint64
 	LockWait                                 time.Duration
 }

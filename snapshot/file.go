@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/machreg/machreg/internal/vfs"
 )
@@ -64,6 +65,8 @@ type File[V any] struct {
 	// elsewhere is set once a rename has shown that TempDir is on another
 	// file system.
 	elsewhere atomic.Bool
+	// nameless is set while the file that the last look found has no name.
+	nameless atomic.Bool
 
 	// buffers are for the bytes of a file while it is decoded; nothing that
 	// decoding returns refers to them. Fresh memory for each load costs as much
@@ -87,6 +90,11 @@ func NewFile[V any](path, place string, codec *Codec[V], opts FileOptions) *File
 
 // Path is the file's path, as it was given.
 func (f *File[V]) Path() string { return f.path }
+
+// Nameless reports whether the file that Load or Unchanged last found at the path
+// had no name any more: it was replaced at that moment, or is mounted there by
+// itself and was replaced outside of the mount.
+func (f *File[V]) Nameless() bool { return f.nameless.Load() }
 
 // Place is where the path led when the File was made.
 func (f *File[V]) Place() string { return f.place }
@@ -150,6 +158,10 @@ func (f *File[V]) load(prev *Version[V], before Known, known func() Known) (_ *V
 	info, err := file.Stat()
 	if err != nil {
 		return nil, after, fmt.Errorf("registry file: %w", err)
+	}
+	f.nameless.Store(info.Links == 0)
+	if info.Mode.IsDir() {
+		return nil, after, fmt.Errorf("registry file %q: %w", f.path, syscall.EISDIR)
 	}
 	if !info.Mode.IsRegular() {
 		return nil, after, fmt.Errorf("registry file %q: is not a regular file (%s)", f.path, info.Mode)
@@ -269,6 +281,7 @@ func (f *File[V]) Unchanged(v *Version[V]) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("registry file: %w", err)
 	}
+	f.nameless.Store(info.Links == 0)
 	if !v.exists || stampOf(info) != stampOf(v.info) {
 		return false, nil
 	}

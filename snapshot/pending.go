@@ -89,12 +89,15 @@ func (f *File[V]) createTemp(perm fs.FileMode) (temp vfs.File, err error) {
 func (f *File[V]) createIn(dir string, perm fs.FileMode) (temp vfs.File, err error) {
 	const attempts = 100 // of a name that nobody else can have by chance
 	for range attempts {
-		name := f.tempPrefix() + formatRandom(rand.Uint64()|1<<63) + tempSuffix
-		if temp, err = f.fs.Create(filepath.Join(dir, name), perm); !errors.Is(err, fs.ErrExist) {
+		if temp, err = f.fs.Create(filepath.Join(dir, f.tempName()), perm); !errors.Is(err, fs.ErrExist) {
 			break
 		}
 	}
 	return temp, err
+}
+
+func (f *File[V]) tempName() string {
+	return f.tempPrefix() + formatRandom(rand.Uint64()|1<<63) + tempSuffix
 }
 
 func formatRandom(n uint64) string { return strconv.FormatUint(n, 36) }

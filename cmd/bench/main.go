@@ -22,6 +22,7 @@ import (
 	"github.com/machreg/machreg/cmd/bench/internal/measure"
 	"github.com/machreg/machreg/cmd/bench/internal/report"
 	"github.com/machreg/machreg/cmd/internal/wholefile"
+	"github.com/machreg/machreg/internal/vfs"
 )
 
 func main() {
@@ -106,7 +107,8 @@ func (s *settings) measure(args []string, stdout, stderr io.Writer) (err error) 
 		}()
 	}
 	r := report.New(args)
-	r.Machine.FileSystem = fileSystem(dir)
+	on, _ := vfs.FileSystemOf(dir) // one that cannot be told is called so
+	r.Machine.FileSystem = on.String()
 	for _, c := range p.configs {
 		c.Dir = dir
 		c.Progress = func(format string, args ...any) {

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -15,8 +17,12 @@ import (
 	"github.com/machreg/machreg/snapshot"
 )
 
-// verify runs every check on the registry at path.
-func (a *app) verify(path string) (*report, error) {
+// hasModes is whether the permission bits of a file mean something.
+const hasModes = runtime.GOOS != "windows"
+
+// verify runs every check on the registry at path; those of writing if it is not
+// only to be read.
+func (a *app) verify(ctx context.Context, path string, readOnly bool) (*report, error) {
 	resolved, err := snapshot.Resolve(path)
 	if err != nil {
 		return nil, usageError{err}
@@ -48,7 +54,31 @@ func (a *app) verify(path string) (*report, error) {
 	r.checkLock(state)
 	r.checkLeftovers(file, state)
 	r.checkPage(resolved)
-	return r, nil
+	return r, r.checkAccess(ctx, path, readOnly)
+}
+
+// checkAccess comes last: it takes the lock, of which the other checks tell.
+func (r *report) checkAccess(ctx context.Context, path string, readOnly bool) error {
+	access, err := registry.Probe(ctx, path, &registry.Options{ReadOnly: readOnly})
+	if err != nil {
+		return err
+	}
+	r.FileSystem = access.FileSystem
+	for _, o := range access.Findings {
+		r.addFinding(finding{Check: o.Check, Level: string(o.Level), Text: o.Reason, Remedy: o.Remedy})
+	}
+	if readOnly {
+		return nil
+	}
+	writable := access.Err() == nil && r.Worst != levelCorrupt
+	r.Writable = &writable
+	switch {
+	case writable:
+		r.add("write", levelOK, "", "this user can write here")
+	case access.Err() != nil:
+		r.add("write", levelRefused, "", "writes are refused here; --read-only checks reading only")
+	}
+	return nil
 }
 
 // checkContent reads the file once.
@@ -114,9 +144,6 @@ func (r *report) checkFile(info fs.FileInfo) {
 	before := len(r.Findings)
 	if info.Mode().Perm()&0o002 != 0 && hasModes {
 		r.add("permissions", levelWarning, "", fmt.Sprintf("everybody may write the file (%s)", info.Mode()))
-	}
-	if n := hardLinks(info); n > 1 {
-		r.add("links", levelWarning, "", fmt.Sprintf("the file has %d names; it is not written, since that would tear them apart", n))
 	}
 	if dir, err := os.Stat(filepath.Dir(r.File)); err == nil && openToAll(dir) {
 		r.add("permissions", levelWarning, "", fmt.Sprintf("everybody may replace the file: its directory is writable for all (%s)", dir.Mode()))

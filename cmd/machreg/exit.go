@@ -68,6 +68,9 @@ func (a *app) hint(err error, code int) string {
 	if h, ok := errors.AsType[hinted](err); ok {
 		return h.hint
 	}
+	if _, ok := errors.AsType[*registry.Obstacle](err); ok {
+		return "" // it has said so itself
+	}
 	if code == exitUsage {
 		if a.command == nil {
 			return "\"machreg --help\" lists the commands"

@@ -25,7 +25,10 @@ func watchProblem(err error) (registry.Problem, bool) {
 }
 
 func troubleText(p registry.Problem) string {
-	if p.Part == "file" {
+	switch {
+	case errors.Is(p.Err, registry.ErrStaleMount):
+		return fmt.Sprintf("no changes arrive: %v", p.Err)
+	case p.Part == "file":
 		return fmt.Sprintf("no changes arrive until the file can be read: %v", p.Err)
 	}
 	return fmt.Sprintf("changes arrive up to a second late: %v", p.Err)

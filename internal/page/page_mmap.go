@@ -4,6 +4,7 @@ package page
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"runtime"
@@ -13,6 +14,19 @@ import (
 
 	"github.com/machreg/machreg/internal/vfs"
 )
+
+// supported refuses a file system on which a shared mapping is not known to be the
+// same memory for all processes that can open the file.
+func supported(dir string) error {
+	on, err := vfs.FileSystemOf(dir)
+	if err != nil {
+		return fmt.Errorf("%w: %v", ErrUnsupported, err)
+	}
+	if !on.Coherent() {
+		return fmt.Errorf("%w: %v is not known to be local", ErrUnsupported, on)
+	}
+	return nil
+}
 
 // mapAt maps the page at path, for writing if that is allowed.
 func mapAt(path string) (*Mapping, error) {

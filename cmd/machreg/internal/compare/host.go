@@ -5,6 +5,8 @@ import (
 	"os"
 	"runtime"
 	"strings"
+
+	"github.com/machreg/machreg/internal/vfs"
 )
 
 // Host is what a run was made on.
@@ -17,7 +19,8 @@ type Host struct {
 }
 
 func hostOf(dir string) Host {
-	return Host{cpuModel(), runtime.NumCPU(), runtime.GOOS + "/" + runtime.GOARCH, runtime.Version(), fileSystem(dir)}
+	on, _ := vfs.FileSystemOf(dir) // one that cannot be told is called so
+	return Host{cpuModel(), runtime.NumCPU(), runtime.GOOS + "/" + runtime.GOARCH, runtime.Version(), on.String()}
 }
 
 // cpuModel is what Linux calls the processor; elsewhere nothing.
