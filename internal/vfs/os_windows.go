@@ -2,11 +2,11 @@ package vfs
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -22,9 +22,9 @@ func (osFS) Open(name string) (File, error) {
 }
 
 // Create shares the file for deletion too: the pending file is renamed while
-// it is open.
+// it is open. It opens a link itself, so that one which leads nowhere exists.
 func (osFS) Create(name string, perm fs.FileMode) (File, error) {
-	h, err := open(name, windows.GENERIC_READ|windows.GENERIC_WRITE, windows.CREATE_NEW)
+	h, err := openWith(name, windows.GENERIC_READ|windows.GENERIC_WRITE, windows.CREATE_NEW, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
 	}
@@ -89,19 +89,31 @@ func stat(name string, flags uint32) (Info, error) {
 }
 
 // Rename replaces the target even while others have it open, as long as they
-// share its deletion. One that does not (a virus scanner, an editor) makes it
-// fail for a moment, so it is tried again for up to a second.
-func (osFS) Rename(oldname, newname string) (err error) {
-	for wait := time.Millisecond; ; wait *= 2 {
-		if err = rename(oldname, newname); err == nil {
-			return nil
-		}
-		busy := err == windows.ERROR_SHARING_VIOLATION || err == windows.ERROR_ACCESS_DENIED
-		if !busy || wait > 512*time.Millisecond {
-			return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
-		}
-		time.Sleep(wait)
+// share its deletion and the file system knows POSIX renames.
+func (osFS) Rename(oldname, newname string) error {
+	err := rename(oldname, newname)
+	if err == nil {
+		return nil
 	}
+	if err == windows.ERROR_SHARING_VIOLATION || err == windows.ERROR_ACCESS_DENIED && isOpen(newname) {
+		err = fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
+}
+
+// isOpen reports whether the file is open anywhere. A file that must not be replaced at all is refused with the same code as one
+// that is open.
+func isOpen(name string) bool {
+	p, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		return false
+	}
+	h, err := windows.CreateFile(p, windows.DELETE, 0, nil, windows.OPEN_EXISTING,
+		windows.FILE_ATTRIBUTE_NORMAL|windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_OPEN_REPARSE_POINT, 0)
+	if err == nil {
+		windows.CloseHandle(h)
+	}
+	return err == windows.ERROR_SHARING_VIOLATION
 }
 
 // rename takes the name away from the file that has it at once, as on Unix,
