@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,6 +126,11 @@ func TestEveryStepOfAWriteFails(t *testing.T) {
 	}
 }
 
+// names reports whether err says which file it is about, quoted or not.
+func names(err error, path string) bool {
+	return strings.Contains(err.Error(), path) || strings.Contains(err.Error(), strconv.Quote(path))
+}
+
 // What is at the path is not a file.
 func TestTargetIsNotAFile(t *testing.T) {
 	for what, make := range notFiles {
@@ -133,7 +139,7 @@ func TestTargetIsNotAFile(t *testing.T) {
 			if err := make(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := registry.OpenMachines(path, nil); err == nil || !strings.Contains(err.Error(), path) {
+			if _, err := registry.OpenMachines(path, nil); err == nil || !names(err, path) {
 				t.Errorf("Open of %s = %v, want an error that names it", what, err)
 			}
 			if got := list(t, filepath.Dir(path)); len(got) != 1 {
@@ -151,7 +157,7 @@ func TestTargetIsNotAFile(t *testing.T) {
 			if err := make(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.Add(t.Context(), machineOf("c")); err == nil || !strings.Contains(err.Error(), path) {
+			if _, err := r.Add(t.Context(), machineOf("c")); err == nil || !names(err, path) {
 				t.Errorf("Add when the file is %s = %v, want an error that names it", what, err)
 			}
 			if err := r.Health(); err == nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -89,20 +90,27 @@ func stat(name string, flags uint32) (Info, error) {
 }
 
 // Rename replaces the target even while others have it open, as long as they
-// share its deletion and the file system knows POSIX renames.
+// share its deletion and the file system knows POSIX renames. A file that must
+// not be replaced at all is refused with the same code as one that is open, or
+// was a moment ago: so Rename tries again for up to a second.
 func (osFS) Rename(oldname, newname string) error {
-	err := rename(oldname, newname)
-	if err == nil {
-		return nil
+	for wait := time.Millisecond; ; wait *= 2 {
+		err := rename(oldname, newname)
+		if err == nil {
+			return nil
+		}
+		denied := err == windows.ERROR_ACCESS_DENIED
+		if err == windows.ERROR_SHARING_VIOLATION || denied && isOpen(newname) {
+			err = fmt.Errorf("%w: %w", ErrInUse, err)
+		} else if denied && wait < time.Second {
+			time.Sleep(wait)
+			continue
+		}
+		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
 	}
-	if err == windows.ERROR_SHARING_VIOLATION || err == windows.ERROR_ACCESS_DENIED && isOpen(newname) {
-		err = fmt.Errorf("%w: %w", ErrInUse, err)
-	}
-	return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
 }
 
-// isOpen reports whether the file is open anywhere. A file that must not be replaced at all is refused with the same code as one
-// that is open.
+// isOpen reports whether the file is open anywhere.
 func isOpen(name string) bool {
 	p, err := windows.UTF16PtrFromString(name)
 	if err != nil {
