@@ -85,7 +85,7 @@ var rooms = [][]string{
 	{"proptest"},
 	{"registry"},
 	{"snapshot", "filelock", "internal/page"},
-	{"internal/vfs", "internal/sandbox"},
+	{"internal/vfs", "internal/sandbox", "internal/lifeline"},
 }
 
 // roomOf returns the depth of the room that a package lies in, and which of

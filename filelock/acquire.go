@@ -87,11 +87,17 @@ func (l *Lock) acquireVerified(ctx context.Context, m mode, limit time.Duration)
 		defer pass.leave()
 		take = func() (*flock.Flock, error) { return waits.wait(ctx, l.path, m, forever) }
 	}
+	deletion := deletionWait{}
 	for vanished := 0; ; {
 		fl, err := take()
 		missing := errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && l.removeUnfinished(l.dir)
-		if missing && vanished < maxVanished {
-			vanished++
+		missing = missing && vanished < maxVanished
+		if missing || limit > 0 && deletion.mayPass(ctx, err) {
+			if missing {
+				vanished++
+			} else if ctx.Err() != nil {
+				return nil, errGaveUp
+			}
 			if err := l.makeLockFile(); err != nil {
 				return nil, err
 			}
@@ -113,6 +119,43 @@ func (l *Lock) acquireVerified(ctx context.Context, m mode, limit time.Duration)
 			return nil, err
 		}
 	}
+}
+
+// deletionWait is the waiting for another process to be done with deleting the
+// lock file. On Windows the file cannot be opened meanwhile.
+type deletionWait struct {
+	denied time.Time // when opening was first refused for want of permission
+	pause  time.Duration
+}
+
+const (
+	deletionPause     = time.Millisecond
+	deletionPauseMost = 50 * time.Millisecond
+	// deniedPatience is how long a refusal is taken for a deletion under way:
+	// Windows has one code for that and for a lack of permission.
+	deniedPatience = time.Second
+)
+
+// mayPass reports whether err may be due to a deletion under way, after a pause.
+func (d *deletionWait) mayPass(ctx context.Context, err error) bool {
+	switch {
+	case isBusy(err):
+	case isBeingDeleted(err):
+		if d.denied.IsZero() {
+			d.denied = time.Now()
+		}
+		if time.Since(d.denied) > deniedPatience {
+			return false
+		}
+	default:
+		return false
+	}
+	d.pause = min(max(2*d.pause, deletionPause), deletionPauseMost)
+	select {
+	case <-time.After(d.pause):
+	case <-ctx.Done():
+	}
+	return true
 }
 
 // verified turns a kernel lock into a hold, or releases it: with an error, or
@@ -138,7 +181,7 @@ func (l *Lock) verified(fl *flock.Flock, m mode) (*Held, error) {
 // being given to another file.
 func isAt(path string, info os.FileInfo) (bool, error) {
 	now, err := os.Lstat(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || isBeingDeleted(err) {
 		return false, nil
 	}
 	if err != nil {

@@ -129,7 +129,7 @@ func (l *Lock) makeLockFile() error {
 	}
 	err := l.makeFile(l.path)
 	switch {
-	case errors.Is(err, fs.ErrPermission) && l.removeUnfinished(l.dir), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrPermission) && l.removeUnfinished(l.dir), errors.Is(err, fs.ErrNotExist), isBusy(err), isBeingDeleted(err):
 		return nil // the acquisition begins again
 	case err != nil:
 		return explainOpen(l.path, err)

@@ -259,6 +259,7 @@ func TestVerifyNoticesForeignRemoval(t *testing.T) {
 		{"directory removed", func(path string) error { return os.RemoveAll(filepath.Dir(path)) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			needDeletesOfOpenFiles(t)
 			l := newLock(t, nil)
 			h := mustLock(t, l)
 			if err := h.Verify(); err != nil {

@@ -124,7 +124,7 @@ func removeCompanion(path string) error {
 	if err != nil || info.IsDir() {
 		return nil
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !isShared(err) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) && !isInUse(path, err) {
 		return err
 	}
 	return nil

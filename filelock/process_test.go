@@ -18,6 +18,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/machreg/machreg/filelock"
+	"github.com/machreg/machreg/internal/lifeline"
 )
 
 // childRole makes a re-executed test binary act as one of the programs below
@@ -25,6 +26,7 @@ import (
 const childRole = "FILELOCK_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	lifeline.Watch()
 	role := os.Getenv(childRole)
 	if role == "" {
 		os.Exit(m.Run())
@@ -231,6 +233,9 @@ func start(t testing.TB, cmd *exec.Cmd, role string) *child {
 	t.Helper()
 	cmd.Env = append(os.Environ(), childRole+"="+role, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
+	if err := lifeline.Tie(cmd); err != nil {
+		t.Fatal(err)
+	}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,9 @@ func isReadOnly(error) bool { return false }
 
 func isBusy(error) bool { return false }
 
-func isShared(error) bool { return false }
+func isInUse(string, error) bool { return false }
+
+func isBeingDeleted(error) bool { return false }
 
 func removeLocked(path string, release func() error) error {
 	return errors.Join(os.Remove(path), release())

@@ -28,8 +28,10 @@ func isReadOnly(err error) bool { return errors.Is(err, unix.EROFS) }
 // emulation with record locks knows one of the two codes POSIX allows.
 func isBusy(err error) bool { return processWideLocks && errors.Is(err, unix.EAGAIN) }
 
-// isShared recognizes the refusal to delete a file that is open elsewhere.
-func isShared(error) bool { return false }
+// isInUse recognizes the refusal to delete a file that is open elsewhere.
+func isInUse(string, error) bool { return false }
+
+func isBeingDeleted(error) bool { return false }
 
 // removeLocked removes the lock file whose lock is held, then releases it.
 func removeLocked(path string, release func() error) error {

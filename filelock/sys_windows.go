@@ -17,10 +17,23 @@ func isInterrupted(error) bool { return false }
 
 func isReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
 
-func isBusy(error) bool { return false }
+// isBusy recognizes the refusal to open a lock file that another process is
+// deleting, or has open in a way that keeps others out.
+func isBusy(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
 
-// isShared recognizes the refusal to delete a file that is open elsewhere.
-func isShared(err error) bool { return errors.Is(err, windows.ERROR_SHARING_VIOLATION) }
+// isBeingDeleted recognizes what a file that is deleted, but still open
+// somewhere, is refused with. A lack of permission has the same code.
+func isBeingDeleted(err error) bool { return errors.Is(err, windows.ERROR_ACCESS_DENIED) }
+
+// isInUse recognizes the refusal to delete the file at path because it is open
+// elsewhere, or is being deleted.
+func isInUse(path string, err error) bool {
+	if isBeingDeleted(err) {
+		_, err := os.Lstat(path)
+		return err != nil
+	}
+	return isBusy(err)
+}
 
 // removeLocked releases the lock first, because Windows refuses to delete a file
 // that is open, ours included. It is sound for the same reason: neither Go nor
@@ -32,7 +45,7 @@ func removeLocked(path string, release func() error) error {
 		return err
 	}
 	err := os.Remove(path)
-	if isShared(err) || errors.Is(err, os.ErrNotExist) {
+	if isInUse(path, err) || errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
 	return err

@@ -127,6 +127,7 @@ func TestNextAcquirerJoinsHelper(t *testing.T) {
 }
 
 func TestHelperOnRemovedFileIsNotJoined(t *testing.T) {
+	needDeletesOfOpenFiles(t)
 	l := newLock(t, nil)
 	old := mustLock(t, l)
 	if _, err := l.LockTimeout(t.Context(), 10*time.Millisecond); !errors.Is(err, filelock.ErrTimeout) {
@@ -144,6 +145,7 @@ func TestHelperOnRemovedFileIsNotJoined(t *testing.T) {
 }
 
 func TestWaitersMoveToNewFile(t *testing.T) {
+	needDeletesOfOpenFiles(t)
 	before := runtime.NumGoroutine()
 	l := newLock(t, nil)
 	h := mustLock(t, l)

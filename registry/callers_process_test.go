@@ -156,7 +156,7 @@ func byHand(value string) func(*callersRegistry, string) error {
 		}
 		text := strings.Replace(string(data), `"values": {`, `"values": {"by hand": `+value+",", 1)
 		err = os.WriteFile(path+".new", []byte(text), 0o644)
-		if err = errors.Join(err, os.Rename(path+".new", path)); err != nil {
+		if err = errors.Join(err, replaceBy(path+".new", path)); err != nil {
 			return err
 		}
 		return r.Refresh(context.Background())

@@ -82,7 +82,7 @@ func TestOpenCorruptFile(t *testing.T) {
 func replaceFile(t *testing.T, path, content string) {
 	t.Helper()
 	mustWrite(t, path+".edited", content)
-	if err := os.Rename(path+".edited", path); err != nil {
+	if err := replaceBy(path+".edited", path); err != nil {
 		t.Fatal(err)
 	}
 }

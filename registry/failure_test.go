@@ -4,9 +4,11 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/machreg/machreg/internal/vfs"
 	"github.com/machreg/machreg/internal/vfs/errorfs"
@@ -124,6 +126,11 @@ func TestEveryStepOfAWriteFails(t *testing.T) {
 	}
 }
 
+// names reports whether err says which file it is about, quoted or not.
+func names(err error, path string) bool {
+	return strings.Contains(err.Error(), path) || strings.Contains(err.Error(), strconv.Quote(path))
+}
+
 // What is at the path is not a file.
 func TestTargetIsNotAFile(t *testing.T) {
 	for what, make := range notFiles {
@@ -132,7 +139,7 @@ func TestTargetIsNotAFile(t *testing.T) {
 			if err := make(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := registry.OpenMachines(path, nil); err == nil || !strings.Contains(err.Error(), path) {
+			if _, err := registry.OpenMachines(path, nil); err == nil || !names(err, path) {
 				t.Errorf("Open of %s = %v, want an error that names it", what, err)
 			}
 			if got := list(t, filepath.Dir(path)); len(got) != 1 {
@@ -150,7 +157,7 @@ func TestTargetIsNotAFile(t *testing.T) {
 			if err := make(path); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.Add(t.Context(), machineOf("c")); err == nil || !strings.Contains(err.Error(), path) {
+			if _, err := r.Add(t.Context(), machineOf("c")); err == nil || !names(err, path) {
 				t.Errorf("Add when the file is %s = %v, want an error that names it", what, err)
 			}
 			if err := r.Health(); err == nil {
@@ -190,4 +197,37 @@ func TestFullUntilTheVersionBeforeIsClosed(t *testing.T) {
 	if injected.Fired() != 1 {
 		t.Errorf("the disk was full %d times, want once", injected.Fired())
 	}
+}
+
+// A file that a program has open in a way that forbids to replace it is replaced
+// when the program lets go, or not at all.
+func TestFileInUse(t *testing.T) {
+	inUse := func(op errorfs.Op) bool { return op.Kind == errorfs.Rename }
+	t.Run("for a moment", func(t *testing.T) {
+		disk := errorfs.Wrap(vfs.OS)
+		path := newPath(t)
+		r := open(t, path, &registry.Options{FS: disk, Refresh: registry.RefreshNever})
+		add(t, r, "a", "b")
+		injected := disk.Inject(errorfs.Plan{Match: inUse, Times: 5, Fault: errorfs.Fail(vfs.ErrInUse)})
+		if rev, err := r.Add(t.Context(), machineOf("c")); err != nil || rev != 3 {
+			t.Errorf("Add = %d, %v, want revision 3", rev, err)
+		}
+		if injected.Fired() != 5 {
+			t.Errorf("the file was in use %d times, want 5", injected.Fired())
+		}
+		noTemporaries(t, filepath.Dir(path))
+	})
+	t.Run("for too long", func(t *testing.T) {
+		disk := errorfs.Wrap(vfs.OS)
+		path := newPath(t)
+		r := open(t, path, &registry.Options{FS: disk, Refresh: registry.RefreshNever, LockTimeout: 100 * time.Millisecond})
+		add(t, r, "a", "b")
+		before := stateOf(t, r, path)
+		disk.Inject(errorfs.Plan{Match: inUse, Times: errorfs.Always, Fault: errorfs.Fail(vfs.ErrInUse)})
+		if _, err := r.Add(t.Context(), machineOf("c")); !errors.Is(err, registry.ErrLockTimeout) || !errors.Is(err, vfs.ErrInUse) {
+			t.Errorf("Add = %v, want ErrLockTimeout for a file in use", err)
+		}
+		before.check(t, r, path)
+		noTemporaries(t, filepath.Dir(path))
+	})
 }

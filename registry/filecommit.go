@@ -247,7 +247,7 @@ func (c *commit[V]) replace(ctx context.Context, held *filelock.Held, base *snap
 	if err := c.lockVersion(ctx, pending, base); err != nil {
 		return errors.Join(err, pending.Discard())
 	}
-	return c.publish(held, base, pending)
+	return c.publishOrWait(ctx, held, base, pending)
 }
 
 // versionPause is how long a commit waits before it tries again to lock the
@@ -265,13 +265,7 @@ func (c *commit[V]) lockVersion(ctx context.Context, pending *snapshot.Pending[V
 		if ok || err != nil {
 			return err
 		}
-		wait := time.NewTimer(min(pause, time.Until(c.deadline)))
-		select {
-		case <-wait.C:
-		case <-ctx.Done():
-			wait.Stop()
-		}
-		if ctx.Err() == nil && time.Now().Before(c.deadline) {
+		if c.mayWait(ctx, pause) {
 			continue
 		}
 		who := "another program"
@@ -279,6 +273,33 @@ func (c *commit[V]) lockVersion(ctx context.Context, pending *snapshot.Pending[V
 			who = holder.String()
 		}
 		return fmt.Errorf("%w: registry file %q itself is locked by %s", ErrLockTimeout, c.store.path, who)
+	}
+}
+
+// mayWait waits, and reports whether there is time left.
+func (c *commit[V]) mayWait(ctx context.Context, pause time.Duration) bool {
+	wait := time.NewTimer(min(pause, time.Until(c.deadline)))
+	select {
+	case <-wait.C:
+	case <-ctx.Done():
+		wait.Stop()
+	}
+	return ctx.Err() == nil && time.Now().Before(c.deadline)
+}
+
+// publishOrWait waits for programs that have the file open and forbid to replace
+// it: virus scanners and editors on Windows, and where that has no POSIX renames,
+// all that read the file.
+func (c *commit[V]) publishOrWait(ctx context.Context, held *filelock.Held, base *snapshot.Version[V], pending *snapshot.Pending[V]) error {
+	for pause := versionPause; ; pause = min(2*pause, versionPauseMost) {
+		err := c.publish(held, base, pending)
+		if !errors.Is(err, vfs.ErrInUse) {
+			return err
+		}
+		if c.mayWait(ctx, pause) {
+			continue
+		}
+		return errors.Join(fmt.Errorf("%w: %w", ErrLockTimeout, err), pending.Discard())
 	}
 }
 

@@ -109,6 +109,9 @@ func rounds(short int) int {
 	if longRun {
 		return 100_000
 	}
+	if testing.Short() {
+		return short / 10
+	}
 	return short
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/machreg/machreg/internal/vfs"
 	"github.com/machreg/machreg/registry"
 )
 
@@ -56,7 +57,16 @@ func writeAndRename(path string, content []byte) error {
 	if err := os.WriteFile(temp, content, 0o666); err != nil {
 		return err
 	}
-	return os.Rename(temp, path)
+	return replaceBy(temp, path)
+}
+
+// replaceBy renames temp over path. Where readers forbid that, it waits for them.
+func replaceBy(temp, path string) error {
+	for {
+		if err := vfs.OS.Rename(temp, path); !errors.Is(err, vfs.ErrInUse) {
+			return err
+		}
+	}
 }
 
 // The page is damaged between two commits: Latest is right again from the next

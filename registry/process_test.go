@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/machreg/machreg/internal/lifeline"
 )
 
 // childRole makes the re-executed test binary run one of the programs below
@@ -37,6 +39,7 @@ func program(role string, run func(args []string) error) string {
 }
 
 func TestMain(m *testing.M) {
+	lifeline.Watch()
 	role := os.Getenv(childRole)
 	if role == "" {
 		os.Exit(m.Run())
@@ -92,6 +95,9 @@ func childCommand(t testing.TB, role string, args ...string) *exec.Cmd {
 
 func startCommand(t testing.TB, cmd *exec.Cmd) *child {
 	t.Helper()
+	if err := lifeline.Tie(cmd); err != nil {
+		t.Fatal(err)
+	}
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -285,13 +285,18 @@ func (f *File[V]) Unchanged(v *Version[V]) (bool, error) {
 	if !v.exists || stampOf(info) != stampOf(v.info) {
 		return false, nil
 	}
-	if v.pin == nil {
-		return true, nil
+	file := v.pin
+	if file == nil {
+		// No descriptor is kept where inodes are not recycled.
+		if file, err = f.fs.Open(f.path); err != nil {
+			return !errors.Is(err, fs.ErrNotExist), nil // it is open in a program that keeps others out
+		}
+		defer file.Close()
 	}
 	// After the comparison, so that a pin that can still be read was open
 	// while the inodes were compared.
 	var buf [headSize]byte
-	n, err := v.pin.ReadAt(buf[:len(v.head)], 0)
+	n, err := file.ReadAt(buf[:len(v.head)], 0)
 	return n == len(v.head) && (err == nil || err == io.EOF) && string(buf[:n]) == v.head, nil
 }
 

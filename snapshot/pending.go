@@ -265,7 +265,9 @@ func (p *Pending[V]) Fence(prev *Version[V]) error {
 // Publish renames the pending version over the file. If it fails, the file is
 // as it was and the pending version is discarded; an error matching ErrChanged
 // says that the next attempt will be made in another way. One matching
-// ErrInDoubt says that the file may be either version.
+// ErrInDoubt says that the file may be either version. After one matching
+// [vfs.ErrInUse] the pending version is still there: Publish can be tried again,
+// after another Fence.
 func (p *Pending[V]) Publish() (*Version[V], error) {
 	if err := p.file.fs.Rename(p.temp.Name(), p.file.place); err != nil {
 		// A network file system may report the failure of a rename that
@@ -273,6 +275,9 @@ func (p *Pending[V]) Publish() (*Version[V], error) {
 		info, serr := p.file.fs.Lstat(p.file.place)
 		if serr != nil || !info.SameFile(p.next.info) {
 			err = fmt.Errorf("replace registry file: %w", err)
+			if errors.Is(err, vfs.ErrInUse) {
+				return nil, err
+			}
 			// The temporary file's directory may be on another file system,
 			// or have been deleted with all that was in it.
 			other := isOtherDevice(err) && !p.file.elsewhere.Swap(true)

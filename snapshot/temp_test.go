@@ -3,6 +3,7 @@ package snapshot_test
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,6 +23,10 @@ func must(t testing.TB, err error) {
 // A new version is written in TempDir if it can be renamed from there, and
 // beside the file otherwise.
 func TestTempDir(t *testing.T) {
+	otherDevice := syscall.EXDEV
+	if runtime.GOOS == "windows" {
+		otherDevice = 17 // ERROR_NOT_SAME_DEVICE
+	}
 	for _, c := range []struct {
 		name    string
 		make    bool // the directory
@@ -31,7 +36,7 @@ func TestTempDir(t *testing.T) {
 	}{
 		{name: "usable", make: true},
 		{name: "missing", beside: true},
-		{name: "on another file system", make: true, fault: syscall.EXDEV, changed: 1, beside: true},
+		{name: "on another file system", make: true, fault: otherDevice, changed: 1, beside: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()

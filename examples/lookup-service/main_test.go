@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/machreg/machreg/internal/lifeline"
 	"github.com/machreg/machreg/registry"
 )
 
@@ -26,6 +27,7 @@ import (
 const childRole = "LOOKUP_SERVICE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	lifeline.Watch()
 	switch os.Getenv(childRole) {
 	case "service":
 		main()
@@ -60,6 +62,9 @@ func childCommand(t *testing.T, role string, args ...string) *exec.Cmd {
 	cmd := exec.Command(exe, args...)
 	cmd.Env = append(os.Environ(), childRole+"="+role)
 	cmd.Stderr = os.Stderr
+	if err := lifeline.Tie(cmd); err != nil {
+		t.Fatal(err)
+	}
 	return cmd
 }
 

@@ -77,9 +77,11 @@ func (m *Mapping) store(off int, v uint64) (ok bool) {
 	return true
 }
 
-// lose notes the panic of an access that faulted. Any other is passed on.
+// lose notes the panic of an access that faulted. Any other is passed on. A
+// fault without an address looks like a nil pointer to the runtime; an emulator
+// reports none.
 func (m *Mapping) lose(fault any) {
-	if _, ok := fault.(interface{ Addr() uintptr }); !ok {
+	if _, ok := fault.(runtime.Error); !ok {
 		panic(fault)
 	}
 	m.lost.Store(true)

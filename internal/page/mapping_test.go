@@ -34,6 +34,19 @@ func TestGuardKeepsPanicOnFault(t *testing.T) {
 	}
 }
 
+// A fault loses the page also where the system does not say at which address.
+func TestFaultWithoutAddress(t *testing.T) {
+	p := newProcess(t, newPage(t))
+	m := p.Mapping()
+	page.FaultWithoutAddress(m)
+	if s := m.Sequence(); s%2 == 0 {
+		t.Errorf("Sequence() = %d after a fault, want odd", s)
+	}
+	if s := m.Sequence(); s != 1 {
+		t.Errorf("Sequence() = %d on a lost page, want 1", s)
+	}
+}
+
 func TestSequenceDoesNotAllocate(t *testing.T) {
 	m := newProcess(t, newPage(t)).Mapping()
 	if n := testing.AllocsPerRun(1000, func() { m.Sequence() }); n != 0 {

@@ -113,10 +113,16 @@ func TestCreateRefusesWhatExists(t *testing.T) {
 	dir := t.TempDir()
 	names := []string{"file"}
 	write(t, filepath.Join(dir, "file"), "x")
-	if err := os.Symlink("nowhere", filepath.Join(dir, "dangling")); err == nil {
+	err := os.Symlink("nowhere", filepath.Join(dir, "dangling"))
+	if err == nil {
+		_, err = os.Lstat(filepath.Join(dir, "dangling")) // Wine makes none, and says that it did
+	}
+	if err == nil {
 		names = append(names, "dangling")
 	} else if runtime.GOOS != "windows" {
 		t.Fatal(err)
+	} else {
+		t.Logf("NOT TESTED: a symbolic link: %v", err)
 	}
 	for _, name := range names {
 		if f, err := vfs.OS.Create(filepath.Join(dir, name), 0o644); !errors.Is(err, fs.ErrExist) {

@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,9 +23,9 @@ func (osFS) Open(name string) (File, error) {
 }
 
 // Create shares the file for deletion too: the pending file is renamed while
-// it is open.
+// it is open. It opens a link itself, so that one which leads nowhere exists.
 func (osFS) Create(name string, perm fs.FileMode) (File, error) {
-	h, err := open(name, windows.GENERIC_READ|windows.GENERIC_WRITE, windows.CREATE_NEW)
+	h, err := openWith(name, windows.GENERIC_READ|windows.GENERIC_WRITE, windows.CREATE_NEW, windows.FILE_FLAG_OPEN_REPARSE_POINT)
 	if err != nil {
 		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
 	}
@@ -89,19 +90,38 @@ func stat(name string, flags uint32) (Info, error) {
 }
 
 // Rename replaces the target even while others have it open, as long as they
-// share its deletion. One that does not (a virus scanner, an editor) makes it
-// fail for a moment, so it is tried again for up to a second.
-func (osFS) Rename(oldname, newname string) (err error) {
+// share its deletion and the file system knows POSIX renames. A file that must
+// not be replaced at all is refused with the same code as one that is open, or
+// was a moment ago: so Rename tries again for up to a second.
+func (osFS) Rename(oldname, newname string) error {
 	for wait := time.Millisecond; ; wait *= 2 {
-		if err = rename(oldname, newname); err == nil {
+		err := rename(oldname, newname)
+		if err == nil {
 			return nil
 		}
-		busy := err == windows.ERROR_SHARING_VIOLATION || err == windows.ERROR_ACCESS_DENIED
-		if !busy || wait > 512*time.Millisecond {
-			return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
+		denied := err == windows.ERROR_ACCESS_DENIED
+		if err == windows.ERROR_SHARING_VIOLATION || denied && isOpen(newname) {
+			err = fmt.Errorf("%w: %w", ErrInUse, err)
+		} else if denied && wait < time.Second {
+			time.Sleep(wait)
+			continue
 		}
-		time.Sleep(wait)
+		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
 	}
+}
+
+// isOpen reports whether the file is open anywhere.
+func isOpen(name string) bool {
+	p, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		return false
+	}
+	h, err := windows.CreateFile(p, windows.DELETE, 0, nil, windows.OPEN_EXISTING,
+		windows.FILE_ATTRIBUTE_NORMAL|windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_OPEN_REPARSE_POINT, 0)
+	if err == nil {
+		windows.CloseHandle(h)
+	}
+	return err == windows.ERROR_SHARING_VIOLATION
 }
 
 // rename takes the name away from the file that has it at once, as on Unix,

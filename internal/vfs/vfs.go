@@ -10,9 +10,15 @@
 package vfs
 
 import (
+	"errors"
 	"io"
 	"io/fs"
 )
+
+// ErrInUse is matched by the error of a Rename whose target another program has
+// open in a way that forbids to replace it. Nothing was changed, and the same call
+// succeeds once the program has closed the file. Only Windows knows this.
+var ErrInUse = errors.New("open in a program that does not let it be replaced")
 
 // FS is a file system. All methods are safe for concurrent use; every path is
 // absolute or relative to the working directory, never a pattern.
@@ -34,7 +40,8 @@ type FS interface {
 	// Mkdir makes one directory. It is an error that wraps fs.ErrExist if the
 	// name exists, and one that wraps fs.ErrNotExist if its parent does not.
 	Mkdir(name string, perm fs.FileMode) error
-	// Rename replaces newname by oldname in one step.
+	// Rename replaces newname by oldname in one step. It does not wait for a
+	// program that is in the way; see [ErrInUse].
 	Rename(oldname, newname string) error
 	Remove(name string) error
 	// ReadNames lists the names in a directory in no particular order.

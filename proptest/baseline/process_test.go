@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/machreg/machreg/internal/lifeline"
 	"github.com/machreg/machreg/proptest/baseline"
 )
 
@@ -17,6 +18,7 @@ import (
 const childRole = "BASELINE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
+	lifeline.Watch()
 	if os.Getenv(childRole) == "" {
 		os.Exit(m.Run())
 	}
@@ -100,6 +102,9 @@ func addFromProcesses(t *testing.T, lock baseline.LockKind, processes, goroutine
 		cmd := exec.Command(exe, path, fmt.Sprint(p), fmt.Sprint(goroutines), fmt.Sprint(adds), fmt.Sprint(int(lock)))
 		cmd.Env = append(os.Environ(), childRole+"=1")
 		cmd.Stderr = os.Stderr
+		if err := lifeline.Tie(cmd); err != nil {
+			t.Fatal(err)
+		}
 		stdin, err := cmd.StdinPipe()
 		if err != nil {
 			t.Fatal(err)

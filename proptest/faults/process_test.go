@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/machreg/machreg/internal/lifeline"
 	"github.com/machreg/machreg/registry"
 )
 
@@ -34,6 +35,7 @@ func program(role string, run func(args []string) error) string {
 }
 
 func TestMain(m *testing.M) {
+	lifeline.Watch()
 	role := os.Getenv(childRole)
 	if role == "" {
 		os.Exit(m.Run())
@@ -74,6 +76,9 @@ func childCommand(before []string, role string, args ...string) (*exec.Cmd, erro
 
 func startChild(role string, args ...string) (*child, error) {
 	cmd, err := childCommand(nil, role, args...)
+	if err == nil {
+		err = lifeline.Tie(cmd)
+	}
 	if err != nil {
 		return nil, err
 	}

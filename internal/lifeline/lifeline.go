@@ -1,0 +1,60 @@
+// Package lifeline ends the processes that a test starts when the test process
+// ends, in whatever way: by a timeout, a panic or a kill. It works where a
+// process can be handed open files, which is not so on Windows.
+//
+// The test process holds one end of a pipe until it ends, and every child the
+// other. A signal at the parent's death, which Linux knows, would come too soon:
+// when the thread ends that started the child.
+package lifeline
+
+import (
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"sync"
+)
+
+// descriptor is the environment variable that tells a child where the pipe is.
+const descriptor = "MACHREG_LIFELINE"
+
+var pipe = sync.OnceValues(func() (child *os.File, err error) {
+	child, held, err := os.Pipe()
+	if err == nil {
+		keep = held
+	}
+	return child, err
+})
+
+// keep is closed by the system, when this process ends.
+var keep *os.File
+
+// Tie makes cmd, which is not started yet and whose Env is set, end with this
+// process if it calls Watch.
+func Tie(cmd *exec.Cmd) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	child, err := pipe()
+	if err != nil {
+		return err
+	}
+	cmd.Env = append(cmd.Environ(), descriptor+"="+strconv.Itoa(3+len(cmd.ExtraFiles)))
+	cmd.ExtraFiles = append(cmd.ExtraFiles, child)
+	return nil
+}
+
+// Watch ends this process when the one that tied it has ended. It returns at
+// once, and does nothing in a process that is not tied.
+func Watch() {
+	fd, err := strconv.ParseUint(os.Getenv(descriptor), 10, 16)
+	if err != nil {
+		return
+	}
+	os.Unsetenv(descriptor) // it is not for the children of this process
+	parent := os.NewFile(uintptr(fd), "lifeline")
+	go func() {
+		parent.Read(make([]byte, 1)) // returns at the end of the pipe: nothing is ever written
+		os.Exit(1)
+	}()
+}
