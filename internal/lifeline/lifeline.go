@@ -16,7 +16,7 @@ import (
 )
 
 // descriptor is the environment variable that tells a child where the pipe is.
-const descriptor = "MACHREG_LIFELINE"
+const descriptor = "TEST_LIFELINE"
 
 var pipe = sync.OnceValues(func() (child *os.File, err error) {
 	child, held, err := os.Pipe()
