@@ -102,7 +102,7 @@ func poll(t testing.TB, path string, whole func(rawFile) error) (stop func()) {
 				ending = true
 			default:
 			}
-			data, err := os.ReadFile(path)
+			data, err := readSharing(path)
 			if errors.Is(err, fs.ErrNotExist) && contents == 0 {
 				continue
 			}

@@ -69,6 +69,23 @@ func replaceBy(temp, path string) error {
 	}
 }
 
+// readSharing reads a file that is replaced meanwhile. What os.ReadFile does keeps
+// Windows from replacing it, and fails just after.
+func readSharing(path string) ([]byte, error) {
+	f, err := vfs.OS.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, info.Size)
+	_, err = f.ReadAt(data, 0)
+	return data, err
+}
+
 // The page is damaged between two commits: Latest is right again from the next
 // commit on, and says meanwhile that it is slower.
 func TestPageDamaged(t *testing.T) {

@@ -24,6 +24,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("MACHREG_FILE", env.WorkDir+"/machines.json")
 			env.Setenv("HOME", env.WorkDir+"/home")
+			env.Setenv("USERPROFILE", env.WorkDir+"/home") // what Windows has for HOME
 			env.Setenv("ESC", "\x1b")
 			return os.Mkdir(env.WorkDir+"/home", 0o755)
 		},

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"golang.org/x/sys/windows"
 )
@@ -90,38 +89,24 @@ func stat(name string, flags uint32) (Info, error) {
 }
 
 // Rename replaces the target even while others have it open, as long as they
-// share its deletion and the file system knows POSIX renames. A file that must
-// not be replaced at all is refused with the same code as one that is open, or
-// was a moment ago: so Rename tries again for up to a second.
+// share its deletion and the file system knows POSIX renames. A lack of permission
+// has the same code as a file that is open, and is taken for it.
 func (osFS) Rename(oldname, newname string) error {
-	for wait := time.Millisecond; ; wait *= 2 {
-		err := rename(oldname, newname)
-		if err == nil {
-			return nil
-		}
-		denied := err == windows.ERROR_ACCESS_DENIED
-		if err == windows.ERROR_SHARING_VIOLATION || denied && isOpen(newname) {
-			err = fmt.Errorf("%w: %w", ErrInUse, err)
-		} else if denied && wait < time.Second {
-			time.Sleep(wait)
-			continue
-		}
-		return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
+	err := rename(oldname, newname)
+	if err == nil {
+		return nil
 	}
+	if err == windows.ERROR_SHARING_VIOLATION || err == windows.ERROR_ACCESS_DENIED && isReplaceable(newname) {
+		err = fmt.Errorf("%w: %w", ErrInUse, err)
+	}
+	return &os.LinkError{Op: "rename", Old: oldname, New: newname, Err: err}
 }
 
-// isOpen reports whether the file is open anywhere.
-func isOpen(name string) bool {
-	p, err := windows.UTF16PtrFromString(name)
-	if err != nil {
-		return false
-	}
-	h, err := windows.CreateFile(p, windows.DELETE, 0, nil, windows.OPEN_EXISTING,
-		windows.FILE_ATTRIBUTE_NORMAL|windows.FILE_FLAG_BACKUP_SEMANTICS|windows.FILE_FLAG_OPEN_REPARSE_POINT, 0)
-	if err == nil {
-		windows.CloseHandle(h)
-	}
-	return err == windows.ERROR_SHARING_VIOLATION
+// isReplaceable reports whether nothing that name is keeps it from being
+// replaced. To try to open it would keep others out.
+func isReplaceable(name string) bool {
+	info, err := stat(name, windows.FILE_FLAG_OPEN_REPARSE_POINT)
+	return err != nil || info.Mode.IsRegular() && info.Mode&0o200 != 0
 }
 
 // rename takes the name away from the file that has it at once, as on Unix,
