@@ -18,16 +18,12 @@ import (
 // descriptor is the environment variable that tells a child where the pipe is.
 const descriptor = "TEST_LIFELINE"
 
-var pipe = sync.OnceValues(func() (child *os.File, err error) {
-	child, held, err := os.Pipe()
-	if err == nil {
-		keep = held
-	}
-	return child, err
+// pipe returns the children's end and this process's, which the system closes
+// when the process ends.
+var pipe = sync.OnceValues(func() (ends [2]*os.File, err error) {
+	ends[0], ends[1], err = os.Pipe()
+	return ends, err
 })
-
-// keep is closed by the system, when this process ends.
-var keep *os.File
 
 // Tie makes cmd, which is not started yet and whose Env is set, end with this
 // process if it calls Watch.
@@ -35,12 +31,12 @@ func Tie(cmd *exec.Cmd) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
-	child, err := pipe()
+	ends, err := pipe()
 	if err != nil {
 		return err
 	}
 	cmd.Env = append(cmd.Environ(), descriptor+"="+strconv.Itoa(3+len(cmd.ExtraFiles)))
-	cmd.ExtraFiles = append(cmd.ExtraFiles, child)
+	cmd.ExtraFiles = append(cmd.ExtraFiles, ends[0])
 	return nil
 }
 
