@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/gofrs/flock"
 )
@@ -18,11 +19,15 @@ var ErrUnsafe = errors.New("not safe to lock")
 // umask and of the lock directory, not of this package.
 const filePerm fs.FileMode = 0o666
 
-// makeFile makes the lock file at path, or a companion, if it is missing. The
-// file is at the path before it has its permissions: a process that dies between
-// the two leaves those that the umask gave it, with which it can be locked unless
-// the umask keeps others from reading.
+// makeFile makes the lock file at path, or a companion, if it is missing. One that
+// is shared has its permissions before it has its name: another process may lock
+// it at once, and go by them.
 func (l *Lock) makeFile(path string) error {
+	if l.like != "" {
+		if made, err := l.linkFile(path); made || errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|openFlags, filePerm)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
@@ -32,6 +37,33 @@ func (l *Lock) makeFile(path string) error {
 	}
 	l.handOver(f)
 	return f.Close()
+}
+
+// tempSuffix ends the names of files that are being made in the lock directory:
+// the name that they will have, and a number. A process that dies leaves one,
+// which the holder of the lock may remove.
+const tempSuffix = ".tmp"
+
+// linkFile reports whether there is a file at path afterwards. Not every file
+// system has links.
+func (l *Lock) linkFile(path string) (made bool, err error) {
+	if _, err := os.Stat(l.like); err != nil || runtime.GOOS == "windows" {
+		return false, nil
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+tempSuffix)
+	if err != nil {
+		return false, err
+	}
+	defer os.Remove(temp.Name())
+	l.handOver(temp)
+	if err := temp.Close(); err != nil {
+		return false, err
+	}
+	err = os.Link(temp.Name(), path)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return true, nil
+	}
+	return false, err
 }
 
 // tryOpen opens the file and tries to lock it; a missing one is an error that

@@ -58,6 +58,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -485,16 +486,18 @@ func (p *Page) create() error {
 
 const tempSuffix = ".tmp"
 
-// Sweep removes what a process left that died while it made a page. The caller
-// holds the exclusive lock.
+// Sweep removes what a process left that died while it made a page, or one of the
+// lock's files. The caller holds the exclusive lock.
 func (p *Page) Sweep() {
-	dir, prefix := filepath.Dir(p.path), filepath.Base(p.path)+"."
+	dir := filepath.Dir(p.path)
+	prefixes := []string{filepath.Base(p.path) + ".", filepath.Base(p.lock) + "."}
 	names, err := vfs.OS.ReadNames(dir)
 	if err != nil {
 		return
 	}
 	for _, name := range names {
-		if strings.HasPrefix(name, prefix) && strings.HasSuffix(name, tempSuffix) {
+		made := slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
+		if made && strings.HasSuffix(name, tempSuffix) {
 			os.Remove(filepath.Join(dir, name))
 		}
 	}
