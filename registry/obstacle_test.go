@@ -3,6 +3,7 @@ package registry_test
 import (
 	"errors"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,6 +26,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		for _, kind := range []errorfs.Kind{errorfs.Create, errorfs.Write, errorfs.Sync, errorfs.Rename} {
 			t.Run(f.cause.Error()+" at "+kind.String(), func(t *testing.T) {
 				path := newPath(t)
+				quoted := strings.Trim(strconv.Quote(path), `"`) // as messages have it
 				disk := errorfs.Wrap(vfs.OS)
 				r := open(t, path, &registry.Options{FS: disk, Refresh: registry.RefreshNever})
 				add(t, r, "a")
@@ -36,7 +38,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 					t.Fatal("the fault did not fire")
 				}
 				o, ok := errors.AsType[*registry.Obstacle](err)
-				if !ok || o.Check != f.check || !strings.Contains(err.Error(), f.says) || !errors.Is(err, f.cause) || !strings.Contains(err.Error(), path) {
+				if !ok || o.Check != f.check || !strings.Contains(err.Error(), f.says) || !errors.Is(err, f.cause) || !strings.Contains(err.Error(), quoted) {
 					t.Errorf("Add = %v, want %s, %q, and the cause", err, f.check, f.says)
 				}
 				before.check(t, r, path)
