@@ -106,14 +106,17 @@ func (l *Lock) makeDir() error {
 	return nil
 }
 
-// handOver gives what this process has just made to those who share the data.
-func (l *Lock) handOver(f *os.File) {
+// handOver gives what this process has just made to those who share the data, and
+// reports whether it is known who they are.
+func (l *Lock) handOver(f *os.File) bool {
 	if l.like == "" {
-		return
+		return false
 	}
-	if like, err := vfs.OS.Stat(l.like); err == nil {
+	like, err := vfs.OS.Stat(l.like)
+	if err == nil {
 		vfs.HandOver(f, like)
 	}
+	return err == nil
 }
 
 // removeUnfinished removes a directory below the base in which this user can make

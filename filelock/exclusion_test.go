@@ -23,7 +23,7 @@ func removeAll(t testing.TB, dir string) {
 func needDeletesOfOpenFiles(t testing.TB) {
 	t.Helper()
 	if runtime.GOOS == "windows" {
-		t.Skip("Windows does not delete a file that is open as lock files are")
+		t.Skip("NOT TESTED: Windows does not delete a file that is open as lock files are")
 	}
 }
 

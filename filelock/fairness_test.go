@@ -55,7 +55,7 @@ func compete(t testing.TB, turnstile string, d time.Duration, works ...string) [
 // starves; the figures are for the reader.
 func TestCompetition(t *testing.T) {
 	if !long() {
-		t.Skip("LOUD SKIP: a measurement of a minute and more; MACHREG_LONG=1 go test -v -run Competition")
+		t.Skip("NOT TESTED: a measurement of a minute and more; MACHREG_LONG=1 go test -v -run Competition")
 	}
 	const d = 5 * time.Second
 	all := func(n int, work string) []string { return slices.Repeat([]string{work}, n) }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/gofrs/flock"
 )
@@ -40,23 +41,46 @@ func (l *Lock) makeFile(path string) error {
 }
 
 // tempSuffix ends the names of files that are being made in the lock directory:
-// the name that they will have, and a number. A process that dies leaves one,
-// which the holder of the lock may remove.
+// the name that they will have, and a number.
 const tempSuffix = ".tmp"
+
+// Sweep removes what processes left that died while they made one of the lock's
+// files. It does nothing in a shared hold. One that is making such a file now
+// begins again.
+func (h *Held) Sweep() error {
+	if h.mode != exclusive {
+		return nil
+	}
+	entries, err := os.ReadDir(h.lock.dir)
+	if err != nil {
+		return fmt.Errorf("sweep lock %q: %w", h.lock.path, err)
+	}
+	prefix := filepath.Base(h.lock.path) + "."
+	for _, e := range entries {
+		name := e.Name()
+		if !strings.HasPrefix(name, prefix) || !strings.HasSuffix(name, tempSuffix) {
+			continue
+		}
+		if err := removeCompanion(filepath.Join(h.lock.dir, name)); err != nil {
+			return fmt.Errorf("sweep lock %q: %w", h.lock.path, err)
+		}
+	}
+	return nil
+}
 
 // linkFile reports whether there is a file at path afterwards. Not every file
 // system has links.
 func (l *Lock) linkFile(path string) (made bool, err error) {
-	if _, err := os.Stat(l.like); err != nil || runtime.GOOS == "windows" {
-		return false, nil
+	if runtime.GOOS == "windows" {
+		return false, nil // permissions are inherited there
 	}
 	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+tempSuffix)
 	if err != nil {
 		return false, err
 	}
 	defer os.Remove(temp.Name())
-	l.handOver(temp)
-	if err := temp.Close(); err != nil {
+	known := l.handOver(temp)
+	if err := temp.Close(); err != nil || !known {
 		return false, err
 	}
 	err = os.Link(temp.Name(), path)

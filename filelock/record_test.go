@@ -164,7 +164,7 @@ func TestReusedPIDIsNotTheHolder(t *testing.T) {
 	me := os.Getpid()
 	start := filelock.StartToken(me)
 	if start == "" {
-		t.Skip("LOUD SKIP: this system does not tell when a process started")
+		t.Skip("NOT TESTED: this system does not tell when a process started")
 	}
 	if got := filelock.LivenessOf(me, start); got != filelock.Running {
 		t.Errorf("this process is %v, want running", got)

@@ -156,3 +156,33 @@ func TestDirectoryDeletedMeanwhile(t *testing.T) {
 		t.Error("the directory was never deleted while the lock was there")
 	}
 }
+
+// What a process leaves that died while it made one of the lock's files is removed
+// by a holder, and nothing else is.
+func TestSweep(t *testing.T) {
+	dir := t.TempDir()
+	l := filelock.New(filepath.Join(dir, "r.lock"), &filelock.Options{Like: dir})
+	stay := []string{"other.lock.1.tmp", "r.lock", "r.lock.holder", "r.lock.queue", "r.locked.tmp"}
+	for _, name := range []string{"r.lock.1.tmp", "r.lock.holder.2.tmp", "r.lock.queue.3.tmp", stay[0], stay[4]} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	shared, err := l.RLock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.Sweep(); err != nil {
+		t.Errorf("Sweep of a shared hold = %v, want <nil>", err)
+	}
+	mustUnlock(t, shared)
+	if _, err := os.Lstat(filepath.Join(dir, "r.lock.1.tmp")); err != nil {
+		t.Errorf("a shared hold swept: %v", err)
+	}
+	held := mustLock(t, l)
+	if err := held.Sweep(); err != nil {
+		t.Errorf("Sweep = %v, want <nil>", err)
+	}
+	wantFiles(t, dir, stay...)
+	mustUnlock(t, held)
+}

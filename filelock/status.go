@@ -32,8 +32,8 @@ func (h Hold) String() string {
 	return "unknown"
 }
 
-// Status is what the system tells of a lock at one moment. It is for people and
-// for monitoring: it can be over before it is read.
+// Status describes a lock at one moment, as the system sees it. It is for people
+// and for monitoring: it may be out of date before it is read.
 type Status struct {
 	// Exists reports whether there is a lock file. It may be there without being
 	// held.
@@ -42,9 +42,9 @@ type Status struct {
 	// Holders are the processes that hold the lock, as far as they are known: a
 	// holder in another container or on another host may not be.
 	Holders []Holder
-	// Recorded reports that an exclusive holder left a record, which is what its
-	// entry in Holders says. A program that takes the lock without this package
-	// leaves none.
+	// Recorded reports that the exclusive holder left a record. Its entry in
+	// Holders is then taken from that record. A program that takes the lock
+	// without this package leaves none.
 	Recorded bool
 	// Left is the record of a process that does not hold the lock any more, or
 	// nil. A process that dies while it holds the lock leaves it.
@@ -195,7 +195,8 @@ func (l *Lock) taken(m mode) (bool, error) {
 	}
 }
 
-// describe is what the system shows of a process, which left no record.
+// describe returns a Holder for a process without a record, from what the system
+// shows of the process.
 func describe(pid int) Holder {
 	h := self()
 	h.PID, h.Program, h.start = pid, processName(pid), startToken(pid)

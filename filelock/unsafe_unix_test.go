@@ -136,7 +136,7 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 // of the lock directory a link to a place of the victim's.
 func TestPlantedAncestor(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("LOUD SKIP: making a link of another user takes root")
+		t.Skip("NOT TESTED: making a link of another user takes root")
 	}
 	common, outside := t.TempDir(), t.TempDir()
 	chmod(t, common, 0o777|os.ModeSticky)
@@ -186,7 +186,7 @@ func TestPermissionsFollowUmask(t *testing.T) {
 func asOtherUser(t *testing.T) (dir string, startOther func(role string, args ...string) *child) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		t.Skip("LOUD SKIP: becoming another user takes root")
+		t.Skip("NOT TESTED: becoming another user takes root")
 	}
 	// A directory of its own, because those of the tests are closed to others.
 	dir = must[string](t)(os.MkdirTemp("", "filelock"))

@@ -137,7 +137,7 @@ func (c *commit[V]) run(ctx context.Context, apply func(*snapshot.Snapshot[V]) *
 			return nil, err
 		}
 	}
-	held, err := c.site.acquire(func() (*filelock.Held, error) {
+	held, err := c.site.takeLock(func() (*filelock.Held, error) {
 		return c.site.lock.LockTimeout(ctx, time.Until(c.deadline))
 	})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -166,7 +166,7 @@ func (c *commit[V]) run(ctx context.Context, apply func(*snapshot.Snapshot[V]) *
 		return nil, err
 	}
 	if !s.swept.Swap(true) {
-		s.sweep(c.site)
+		s.sweep(c.site, held)
 	}
 	next := apply(base.Snapshot)
 	if next == nil || next == base.Snapshot && c.canVouch(base) {
@@ -363,10 +363,10 @@ func (c *commit[V]) close() {
 }
 
 // sweep removes what writers that died have left; the lock is held.
-func (s *fileStore[V]) sweep(at *site[V]) {
+func (s *fileStore[V]) sweep(at *site[V], held *filelock.Held) {
 	at.page.Sweep()
 	n, err := at.file.Sweep()
-	if err != nil {
+	if err = errors.Join(err, held.Sweep()); err != nil {
 		s.log.Warn("cannot remove temporary files", "error", err)
 	}
 	if n > 0 {

@@ -44,7 +44,7 @@ func (s *fileStore[V]) repairPage() {
 		return
 	}
 	at := s.site.Load()
-	held, err := at.acquire(at.lock.TryLock)
+	held, err := at.takeLock(at.lock.TryLock)
 	if err != nil {
 		return
 	}

@@ -159,10 +159,10 @@ func (s *fileStore[V]) makeParents(target string) error {
 	}
 }
 
-// acquire lets take acquire the lock. If that makes the library's own directory,
-// version control is told to leave it alone; what cannot be told is no reason not
-// to work, and what anybody has put there stays.
-func (at *site[V]) acquire(take func() (*filelock.Held, error)) (*filelock.Held, error) {
+// takeLock takes the lock by means of take. If that makes the library's own
+// directory, a .gitignore is put there. Failing to is no error, and one that is
+// there stays.
+func (at *site[V]) takeLock(take func() (*filelock.Held, error)) (*filelock.Held, error) {
 	missing := false
 	if at.home != "" && !at.entered.Load() {
 		_, err := os.Lstat(at.home)

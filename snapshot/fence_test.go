@@ -13,7 +13,7 @@ import (
 // wherever the other one is.
 func TestFenceBetweenTwoWriters(t *testing.T) {
 	if !vfs.InodesRecycle {
-		t.Skip("SKIPPED: on this platform versions are not locked")
+		t.Skip("NOT TESTED: on this platform versions are not locked")
 	}
 	dir := t.TempDir()
 	one, two := fileIn(t, dir, snapshot.FileOptions{}), fileIn(t, dir, snapshot.FileOptions{})

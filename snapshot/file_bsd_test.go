@@ -10,12 +10,12 @@ import (
 func asNobody(t *testing.T, f func()) {
 	t.Helper()
 	if os.Geteuid() == 0 {
-		t.Skip("SKIPPED: root cannot lay down its rights for one thread here")
+		t.Skip("NOT TESTED: root cannot lay down its rights for one thread here")
 	}
 	f()
 }
 
 func mountSmall(t *testing.T, dir string, bytes int) {
 	t.Helper()
-	t.Skip("SKIPPED: a small file system is mounted on Linux only")
+	t.Skip("NOT TESTED: a small file system is mounted on Linux only")
 }

@@ -45,7 +45,7 @@ func asNobody(t *testing.T, f func()) {
 func mountSmall(t *testing.T, dir string, bytes int) {
 	t.Helper()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, fmt.Sprintf("size=%d", bytes)); err != nil {
-		t.Skipf("SKIPPED: a small file system cannot be mounted: %v", err)
+		t.Skipf("NOT TESTED: a small file system cannot be mounted: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {

@@ -116,7 +116,7 @@ func TestModeChangedLate(t *testing.T) {
 
 func TestOwnerKept(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: only root can give a file away")
+		t.Skip("NOT TESTED: only root can give a file away")
 	}
 	f := fileIn(t, t.TempDir(), snapshot.FileOptions{})
 	v := mustReplace(t, f, load(t, f, nil), realistic(0))
@@ -285,7 +285,7 @@ func TestReadOnlyDirectory(t *testing.T) {
 // Who may not keep the group gives the new one no more than everybody has.
 func TestGroupLost(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED: only root can set up a file of another group")
+		t.Skip("NOT TESTED: only root can set up a file of another group")
 	}
 	dir := t.TempDir()
 	f := fileIn(t, dir, snapshot.FileOptions{})
@@ -348,7 +348,7 @@ func TestDescriptors(t *testing.T) {
 func descriptors(t *testing.T) int {
 	d, err := os.Open("/dev/fd")
 	if err != nil {
-		t.Skipf("SKIPPED: open descriptors cannot be counted here: %v", err)
+		t.Skipf("NOT TESTED: open descriptors cannot be counted here: %v", err)
 	}
 	defer d.Close()
 	names, err := d.Readdirnames(-1)

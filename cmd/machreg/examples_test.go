@@ -17,7 +17,7 @@ import (
 func TestHelpExamples(t *testing.T) {
 	shell, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("SKIPPED: no bash here, so the examples of the help are not run")
+		t.Skip("NOT TESTED: no bash here, so the examples of the help are not run")
 	}
 	bin := t.TempDir()
 	// Examples pipe into programs that not everybody has, and open pages.

@@ -57,7 +57,7 @@ func write(t *testing.T, path, text string) {
 func TestExportSSHConfigIsAccepted(t *testing.T) {
 	ssh, err := exec.LookPath("ssh")
 	if err != nil {
-		t.Skip("SKIPPED: no ssh here, so the exported configuration is not tried")
+		t.Skip("NOT TESTED: no ssh here, so the exported configuration is not tried")
 	}
 	file := registryOf(t, exportable)
 	config, warnings := machreg(t, 0, "-f", file, "export", "ssh-config")
@@ -130,7 +130,7 @@ func TestExportAnsible(t *testing.T) {
 
 	program, err := exec.LookPath("ansible-inventory")
 	if err != nil {
-		t.Skip("SKIPPED: no ansible-inventory here, so the inventory was only parsed")
+		t.Skip("NOT TESTED: no ansible-inventory here, so the inventory was only parsed")
 	}
 	path := filepath.Join(t.TempDir(), "inventory.yaml")
 	write(t, path, text)

@@ -24,7 +24,7 @@ func (a *app) lockCommand() *cobra.Command {
 	return c
 }
 
-// lockState is what "lock status -o json" prints.
+// lockState is the JSON form of a lock's status ("lock status -o json").
 type lockState struct {
 	Path   string `json:"path"`
 	Exists bool   `json:"exists"`         // the lock file; it may be there without being held

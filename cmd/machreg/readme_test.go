@@ -22,7 +22,7 @@ import (
 func TestReadme(t *testing.T) {
 	shell, err := exec.LookPath("bash")
 	if err != nil || runtime.GOOS == "windows" {
-		t.Skip("SKIPPED: no bash here, so the sessions of the README are not replayed")
+		t.Skip("NOT TESTED: no bash here, so the sessions of the README are not replayed")
 	}
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 const (
 	levelOK      = "ok"
 	levelNote    = string(registry.LevelNote)    // worth knowing, nothing to do
-	levelWarning = string(registry.LevelWarning) // somebody should look at it
+	levelWarning = string(registry.LevelWarning) // works, but needs a look
 	levelRefused = string(registry.LevelRefused) // writes are refused
 	levelCorrupt = "corrupt"                     // the registry cannot be used
 )
@@ -67,9 +67,8 @@ left, and readers notice nothing.
 With --read-only only reading is checked, and nothing is locked, written or
 created.
 
-The exit code is that of the worst finding: 0 if there is nothing to do, 1 if
-somebody should look at something or writes are refused here, 6 if the file cannot
-be used.`,
+The exit code is that of the worst finding: 0 if there is nothing to do, 1 after
+a warning or if writes are refused here, 6 if the file cannot be used.`,
 		Example: `  machreg verify
   machreg verify --read-only
   machreg verify -o json`,

@@ -56,14 +56,11 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/machreg/machreg/internal/vfs"
 )
@@ -456,49 +453,4 @@ func (p *Page) openForWriting(at vfs.Info) (words, error) {
 		return nil, fmt.Errorf("revision page: %w", err)
 	}
 	return f, nil
-}
-
-// create puts a new page at the path.
-func (p *Page) create() error {
-	dir := filepath.Dir(p.path)
-	temp, err := os.CreateTemp(dir, filepath.Base(p.path)+".*"+tempSuffix)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name()) // fails once it is renamed
-	// Written in full: a hole would fault on a full disk.
-	var content [size]byte
-	put := func(off int, v uint64) { *(*uint64)(unsafe.Pointer(&content[off])) = v }
-	put(offMagic, magicWord)
-	put(offSequence, newSequence())
-	_, err = temp.Write(content[:])
-	if err == nil {
-		err = p.shareLikeLock(temp)
-	}
-	if cerr := temp.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(temp.Name(), p.path)
-	}
-	return err
-}
-
-const tempSuffix = ".tmp"
-
-// Sweep removes what a process left that died while it made a page, or one of the
-// lock's files. The caller holds the exclusive lock.
-func (p *Page) Sweep() {
-	dir := filepath.Dir(p.path)
-	prefixes := []string{filepath.Base(p.path) + ".", filepath.Base(p.lock) + "."}
-	names, err := vfs.OS.ReadNames(dir)
-	if err != nil {
-		return
-	}
-	for _, name := range names {
-		made := slices.ContainsFunc(prefixes, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
-		if made && strings.HasSuffix(name, tempSuffix) {
-			os.Remove(filepath.Join(dir, name))
-		}
-	}
 }

@@ -122,8 +122,8 @@ func FuzzSSHConfigImport(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		if strings.Contains(strings.ToLower(string(text)), "include") {
-			t.Skip("SKIPPED: it would read this machine's files")
+		if strings.Contains(strings.ToLower(string(text)), "include") && strings.ContainsAny(string(text), `/\`) {
+			t.Skip("it may include files of this machine")
 		}
 		c, err := sshconfig.Read("config", text, "/home/me")
 		if err != nil {

@@ -17,7 +17,7 @@ func askSSH(t *testing.T, config string, args ...string) map[string]string {
 	t.Helper()
 	ssh, err := exec.LookPath("ssh")
 	if err != nil {
-		t.Skip("SKIPPED: no ssh here, so nothing is compared with the real one")
+		t.Skip("NOT TESTED: no ssh here, so nothing is compared with the real one")
 	}
 	path := filepath.Join(t.TempDir(), "config")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
