@@ -336,6 +336,7 @@ func (c *commit[V]) publish(held *filelock.Held, base *snapshot.Version[V], pend
 	c.version = version
 	s.replace(l)
 	s.refused.swap(nil)
+	s.failed.swap(nil)
 	pending.Release()
 	return nil
 }

@@ -51,7 +51,8 @@ type fileStore[V any] struct {
 	counts  storeCounts
 	trouble troubleLog
 	stale   condition // the file is another one outside of a mount
-	refused condition // a write would be, or was, refused
+	refused condition // a write would be refused, as far as that can be seen
+	failed  condition // the last write was refused, for a reason that only a write shows
 	locks   condition // not all processes may see the lock
 	hooks   hooks
 }

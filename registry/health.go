@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/machreg/machreg/internal/page"
-	"github.com/machreg/machreg/snapshot"
 )
 
 // HealthError lists what is wrong with a handle. It unwraps to every cause.
@@ -139,21 +138,12 @@ func (s *fileStore[V]) survey() {
 	if _, last := s.locks.swap(locks); differs(locks, last) {
 		s.log.Warn("some processes may not see the locks of this registry", "error", locks)
 	}
-	if refused == nil {
-		// What only a write shows ends by a write.
-		if _, last := s.refused.get(); last == nil || wasTried(last) {
-			return
-		}
+	if refused != nil {
+		s.failed.swap(nil) // the survey knows more: it sees the end of it too
 	}
 	if _, last := s.refused.swap(refused); differs(refused, last) {
 		s.log.Warn("the registry cannot be written here", "error", refused)
 	}
-}
-
-// wasTried reports whether err comes from a write and not from a survey.
-func wasTried(err error) bool {
-	o, ok := errors.AsType[*Obstacle](err)
-	return ok && o.Err != nil && !errors.Is(err, snapshot.ErrHardLinks)
 }
 
 // explain adds to an error what to do about it, if that is known.
@@ -171,7 +161,9 @@ func (s *fileStore[V]) noteRefusal(err error) error {
 	if o == nil {
 		return err
 	}
-	s.refused.swap(o)
+	if !s.refused.is() {
+		s.failed.swap(o)
+	}
 	return fmt.Errorf("write registry file %q: %w", s.path, o)
 }
 
@@ -194,7 +186,7 @@ func (s *fileStore[V]) Status() StoreStatus {
 	for _, part := range []struct {
 		name string
 		*condition
-	}{{"file", &s.stale}, {"writes", &s.refused}, {"locks", &s.locks}} {
+	}{{"file", &s.stale}, {"writes", &s.refused}, {"writes", &s.failed}, {"locks", &s.locks}} {
 		if since, err := part.get(); err != nil {
 			st.Problems = append(st.Problems, Problem{part.name, since, err})
 		}

@@ -353,6 +353,9 @@ func TestProtectedFile(t *testing.T) {
 		t.Errorf("Probe = %v, %v, want ErrProtected", a, err)
 	}
 	r := open(t, path, &registry.Options{PollInterval: time.Millisecond})
+	if p := problem(r.Health(), "writes"); p == nil || !errors.Is(p.Err, registry.ErrProtected) {
+		t.Errorf("Health = %v, want that writes are refused", r.Health())
+	}
 	if _, err := r.Add(t.Context(), machineOf("new")); !errors.Is(err, registry.ErrProtected) {
 		t.Errorf("Add = %v, want ErrProtected", err)
 	}
@@ -363,8 +366,8 @@ func TestProtectedFile(t *testing.T) {
 		t.Errorf("after a write that was asked for the file is %v, %v, want 0444", info.Mode(), err)
 	}
 	must(t, os.Chmod(path, 0o644))
+	eventually(t, "Health is good without a write", func() bool { return r.Health() == nil })
 	add(t, r, "b")
-	eventually(t, "Health is good again", func() bool { return r.Health() == nil })
 }
 
 func TestProbeFollowsLinks(t *testing.T) {
